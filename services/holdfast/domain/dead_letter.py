@@ -1,0 +1,62 @@
+"""Why a job died. The reasons are a closed set, so that metrics, filters and runbooks can name each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class DeadReason(StrEnum):
+    """The reason a message reached the dead letters."""
+
+    EXHAUSTED = "exhausted"
+    """Every attempt failed."""
+    REJECTED = "rejected"
+    """The job can never succeed: its input is wrong, or its receiver said so."""
+    POISONED = "poisoned"
+    """It crashed its worker as often as the delivery limit allows."""
+    TIMED_OUT = "timed_out"
+    """Its last attempt ran past its time limit and was killed."""
+    EXPIRED = "expired"
+    """It had not started by its deadline."""
+    UNPARSEABLE = "unparseable"
+    """The message was not one of ours, or names a job that the ledger does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as the ledger keeps it and a person reads it: no secrets, no payload."""
+
+    reason: DeadReason | None
+    """Set when the failure ended the job; None for an attempt that will be retried."""
+    error: str
+    """The stable name of the error, such as `NotAnImage` or `ConnectTimeout`."""
+    message: str
+    """One or two sentences: what failed and why."""
+    traceback: str | None = None
+    """For surprises only; shown to operators, never to clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One message that the broker dead-lettered, as archived. `id` is the archive's own (UUIDv7)."""
+
+    id: UUID
+    job_id: UUID | None
+    tenant: str | None
+    kind: str | None
+    reason: DeadReason
+    error: str
+    message: str
+    attempts: int
+    headers: Mapping[str, Any]
+    body: bytes
+    died_at: datetime
+    replayed_at: datetime | None = None
+    dropped_at: datetime | None = None
+    dropped_by: str | None = None
+    drop_reason: str | None = None

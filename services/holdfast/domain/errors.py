@@ -1,0 +1,155 @@
+"""Every error that Holdfast raises on purpose, in one tree.
+
+    HoldfastError
+    ├── IllegalTransition          the state machine was asked for a move it does not have
+    ├── RequestRefused             the caller must change something
+    │   ├── UnknownKind
+    │   ├── InvalidField           names the field
+    │   ├── IdempotencyMismatch    same key, another request
+    │   ├── RequestInFlight        same key, first request not answered yet
+    │   ├── NotFound
+    │   └── NotCancellable
+    ├── Unavailable                a dependency does not answer; try again
+    │   ├── LedgerUnavailable
+    │   ├── BrokerUnavailable
+    │   │   └── Unroutable         the broker answers, but no queue is bound
+    │   ├── GateUnavailable
+    │   └── ArtifactsUnavailable
+    ├── StaleClaim                 another worker took the attempt over; this one's result is void
+    └── HandlerError               raised inside a handler, turned into an outcome by `engine.execute`
+        ├── Rejected               this job can never succeed: dead-letter it
+        └── TryLater               this attempt failed: retry it
+
+A message says what failed, why, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+
+class HoldfastError(Exception):
+    """The root of all errors that Holdfast raises on purpose."""
+
+
+class IllegalTransition(HoldfastError):
+    """A job was asked to move to a state that its present state does not lead to."""
+
+    def __init__(self, job_id: UUID, state: str, to: str) -> None:
+        super().__init__(f"job {job_id} is {state} and cannot become {to}")
+        self.job_id, self.state, self.to = job_id, state, to
+
+
+class RequestRefused(HoldfastError):
+    """The request cannot be taken as it is; the message says what to change."""
+
+
+class UnknownKind(RequestRefused):
+    """No handler is registered for the kind."""
+
+    def __init__(self, kind: str, known: Sequence[str]) -> None:
+        super().__init__(f"no handler is registered for the kind {kind!r}; known kinds: {', '.join(sorted(known))}")
+        self.kind, self.known = kind, tuple(sorted(known))
+
+
+class InvalidField(RequestRefused):
+    """One or more fields of a request are wrong; `problems` has (JSON pointer, message) pairs."""
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{pointer}: {message}" for pointer, message in problems))
+        self.problems = tuple(problems)
+
+
+class IdempotencyMismatch(RequestRefused):
+    """The key was used before with another request; `differs` names the fields that are not the same."""
+
+    def __init__(self, key: str, differs: Sequence[str]) -> None:
+        super().__init__(
+            f"the Idempotency-Key {key!r} was already used for another request, which differs in "
+            f"{', '.join(differs) or 'its body'}; send the same request again, or a new key"
+        )
+        self.key, self.differs = key, tuple(differs)
+
+
+class RequestInFlight(RequestRefused):
+    """The first request with this key has not been answered yet."""
+
+    def __init__(self, key: str, retry_after: timedelta) -> None:
+        super().__init__(f"a request with the Idempotency-Key {key!r} is still being handled; send it again shortly")
+        self.key, self.retry_after = key, retry_after
+
+
+class NotFound(RequestRefused):
+    """There is no such thing, or it belongs to another tenant (which is not told apart on purpose)."""
+
+
+class NotCancellable(RequestRefused):
+    """The job is in a state from which it cannot be cancelled."""
+
+    def __init__(self, job_id: UUID, state: str) -> None:
+        super().__init__(f"job {job_id} is {state}; only a job that has not started and has not ended can be cancelled")
+        self.job_id, self.state = job_id, state
+
+
+class Unavailable(HoldfastError):
+    """A dependency does not answer. Nothing is lost; the same call may succeed later."""
+
+    dependency = "a dependency"
+
+
+class LedgerUnavailable(Unavailable):
+    """Postgres does not answer."""
+
+    dependency = "postgres"
+
+
+class BrokerUnavailable(Unavailable):
+    """RabbitMQ does not answer, or did not confirm in time. The message may still arrive later."""
+
+    dependency = "rabbitmq"
+
+
+class Unroutable(BrokerUnavailable):
+    """RabbitMQ returned a mandatory message: no queue is bound for its routing key."""
+
+
+class GateUnavailable(Unavailable):
+    """Redis does not answer; Postgres alone still keeps every promise."""
+
+    dependency = "redis"
+
+
+class ArtifactsUnavailable(Unavailable):
+    """The artifact store does not answer."""
+
+    dependency = "artifacts"
+
+
+class StaleClaim(HoldfastError):
+    """The fencing token is no longer the current one: another worker took over, or the job was cancelled."""
+
+    def __init__(self, job_id: UUID, attempt: int) -> None:
+        super().__init__(f"the claim on attempt {attempt} of job {job_id} was taken over; its result is void")
+        self.job_id, self.attempt = job_id, attempt
+
+
+class HandlerError(HoldfastError):
+    """Raised inside a handler to end the attempt; `error` is its stable name in the ledger and the API."""
+
+    def __init__(self, message: str, *, error: str | None = None) -> None:
+        super().__init__(message)
+        self.error = error or type(self).__name__
+
+
+class Rejected(HandlerError):
+    """This job can never succeed (bad input, a 4xx from the receiver): no retry, straight to the dead letters."""
+
+
+class TryLater(HandlerError):
+    """This attempt failed but a later one may succeed. `after` is the least wait that the other side asked for."""
+
+    def __init__(self, message: str, *, error: str | None = None, after: timedelta | None = None) -> None:
+        super().__init__(message, error=error)
+        self.after = after

@@ -1,0 +1,95 @@
+"""A job and the states it moves through.
+
+                     ┌────────────── Park / Retry ──────────────┐
+                     ▼                                          │
+    SCHEDULED ──► QUEUED ──► RUNNING ──► SUCCEEDED              │
+        │            ▲  │       ├──────► DEAD ──(replay)──► QUEUED
+        │            │  │       ├──────► WAITING ───────────────┘
+        │            └──┼───────┘ (returned unspent at shutdown)
+        └──► CANCELLED ◄┴── WAITING
+
+Invariant: `LEGAL` lists every state, and a job only ever moves along it. Ended states are
+SUCCEEDED, CANCELLED and DEAD; only an operator's replay leads out of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from holdfast.domain.dead_letter import Failure
+from holdfast.domain.errors import IllegalTransition
+
+
+class JobState(StrEnum):
+    """Where a job stands. The value is what the API and the ledger show."""
+
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    CANCELLED = "cancelled"
+    DEAD = "dead"
+
+
+LEGAL: Mapping[JobState, frozenset[JobState]] = {
+    JobState.SCHEDULED: frozenset({JobState.QUEUED, JobState.CANCELLED, JobState.DEAD}),
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.DEAD}),
+    JobState.RUNNING: frozenset(
+        {JobState.QUEUED, JobState.WAITING, JobState.SUCCEEDED, JobState.CANCELLED, JobState.DEAD}
+    ),
+    JobState.WAITING: frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLED, JobState.DEAD}),
+    JobState.SUCCEEDED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+    JobState.DEAD: frozenset({JobState.QUEUED}),
+}
+ENDED = frozenset({JobState.SUCCEEDED, JobState.CANCELLED, JobState.DEAD})
+CANCELLABLE = frozenset({JobState.SCHEDULED, JobState.QUEUED, JobState.WAITING})
+
+MIN_PRIORITY, MAX_PRIORITY = 0, 31
+PRIORITIES: Mapping[str, int] = {"high": 24, "default": 12, "low": 4}
+"""Names for the strict priorities of a RabbitMQ 4.3 quorum queue (0-31, higher first)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One accepted job, as the ledger keeps it. Times are UTC; `attempt` counts from 1."""
+
+    id: UUID
+    tenant: str
+    kind: str
+    queue: str
+    state: JobState
+    priority: int
+    payload: Mapping[str, Any]
+    idempotency_key: str
+    fingerprint: bytes
+    attempt: int
+    created_at: datetime
+    due_at: datetime | None = None
+    deadline: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    result: Mapping[str, Any] | None = None
+    failure: Failure | None = None
+    tags: tuple[str, ...] = ()
+    traceparent: str | None = None
+
+    def move(self, to: JobState, **changes: Any) -> Job:
+        """Return the job in state `to` with `changes` applied; raise IllegalTransition off the map."""
+        if to not in LEGAL[self.state]:
+            raise IllegalTransition(self.id, self.state, to)
+        return replace(self, state=to, **changes)
+
+
+def job_id(now_ms: int, entropy: bytes) -> UUID:
+    """Build a UUIDv7 (RFC 9562, 5.7) from Unix milliseconds and ten random bytes, so that ids sort by time."""
+    value = (now_ms & (1 << 48) - 1) << 80 | int.from_bytes(entropy[:10], "big")
+    value = value & ~(0xF << 76) | 7 << 76
+    value = value & ~(0b11 << 62) | 0b10 << 62
+    return UUID(int=value)

@@ -1,0 +1,84 @@
+"""From an outcome to what the ledger writes: one pure decision.
+
+Invariant: a settlement either ends the job or says exactly one way in which it goes on (an envelope for the
+broker, or a due time for the steward); never both, never neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, assert_never
+
+from holdfast.domain.attempt import AttemptState, Bury, Claim, Outcome, Park, Retry, Succeeded
+from holdfast.domain.backoff import BrokerWait, LedgerWait, RetryPolicy, Wait, place
+from holdfast.domain.dead_letter import DeadReason, Failure
+from holdfast.domain.envelope import Envelope
+from holdfast.domain.job import Job, JobState
+from holdfast.domain.topology import to_wait
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What one transaction writes for a settled attempt, and the message that follows it."""
+
+    job_state: JobState
+    attempt_state: AttemptState
+    next_attempt: int
+    result: Mapping[str, Any] | None = None
+    failure: Failure | None = None
+    detail: Mapping[str, Any] | None = None
+    envelope: Envelope | None = None
+    due_in: timedelta | None = None
+
+    @property
+    def dead(self) -> bool:
+        """Whether the message must now be dead-lettered."""
+        return self.job_state is JobState.DEAD
+
+
+def decide(claim: Claim, outcome: Outcome, policy: RetryPolicy, now: datetime, draw: float) -> Settlement:
+    """Turn the outcome of a claimed attempt into a settlement; `draw` in [0, 1) is the jitter."""
+    match outcome:
+        case Succeeded(result, detail):
+            return Settlement(JobState.SUCCEEDED, AttemptState.SUCCEEDED, claim.attempt, result=result, detail=detail)
+        case Retry(failure, after, detail):
+            wait = policy.after_failure(claim.attempt, draw, after)
+            if wait is None:
+                return _bury(claim, replace(failure, reason=failure.reason or DeadReason.EXHAUSTED), detail)
+            failure = replace(failure, reason=None)
+            return _wait(claim, wait, AttemptState.FAILED, claim.attempt + 1, now, failure, detail)
+        case Park(at_least, _, detail):
+            return _wait(claim, place(at_least, draw), AttemptState.PARKED, claim.attempt, now, None, detail)
+        case Bury(failure, detail):
+            return _bury(claim, failure, detail)
+        case _:
+            assert_never(outcome)
+
+
+def _bury(claim: Claim, failure: Failure, detail: Mapping[str, Any] | None) -> Settlement:
+    return Settlement(JobState.DEAD, AttemptState.FAILED, claim.attempt, failure=failure, detail=detail)
+
+
+def _wait(
+    claim: Claim,
+    wait: Wait,
+    state: AttemptState,
+    next_attempt: int,
+    now: datetime,
+    failure: Failure | None,
+    detail: Mapping[str, Any] | None,
+) -> Settlement:
+    settlement = Settlement(JobState.WAITING, state, next_attempt, failure=failure, detail=detail)
+    match wait:
+        case BrokerWait():
+            return replace(settlement, envelope=envelope(claim.job, next_attempt, wait, now))
+        case LedgerWait(duration):
+            return replace(settlement, due_in=duration)
+
+
+def envelope(job: Job, attempt: int, wait: BrokerWait, now: datetime) -> Envelope:
+    """The ticket for `attempt`, sent through a retry queue."""
+    route = to_wait(job.queue, wait)
+    return Envelope(job.id, attempt, job.kind, job.idempotency_key, route, job.priority, now, job.traceparent)

@@ -1,0 +1,56 @@
+"""The idempotency gate: the fast answer to "have I seen this key?".
+
+The gate is an accelerator. Its loss never lets a key through twice (the ledger's UNIQUE does that), it only
+makes the answer slower. Every method raises GateUnavailable when the store does not answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The key is new, and now held for this request."""
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """Another request with this key is being handled; `retry_after` is when to ask again."""
+
+    fingerprint: bytes
+    retry_after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The key was answered before with this job."""
+
+    fingerprint: bytes
+    job_id: UUID
+
+
+GateAnswer = Held | InFlight | Known
+
+
+class Gate(Protocol):
+    """One entry per tenant and key."""
+
+    async def hold(self, tenant: str, key: str, fingerprint: bytes) -> GateAnswer:
+        """Hold the key for this request for a few seconds, or say who has it."""
+        ...
+
+    async def remember(self, tenant: str, key: str, fingerprint: bytes, job_id: UUID) -> None:
+        """Turn the hold into an answer that is kept for at least 24 hours."""
+        ...
+
+    async def release(self, tenant: str, key: str, fingerprint: bytes) -> None:
+        """Give the hold up: the request was not accepted."""
+        ...
+
+    async def ping(self) -> None:
+        """Raise GateUnavailable unless the store answers."""
+        ...

@@ -1,0 +1,78 @@
+"""What a handler is: a kind, a payload schema, a policy, and one coroutine.
+
+Third-party packages provide handlers through the entry point group `holdfast.handlers`; each entry point names
+a class (called without arguments) or an instance that fits `Handler`. See `examples/plugin`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Protocol
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from holdfast.domain.attempt import Outcome
+from holdfast.domain.backoff import RetryPolicy
+from holdfast.ports.artifacts import Artifact, Artifacts
+from holdfast.ports.egress import Egress
+from holdfast.ports.isolation import Isolation
+from holdfast.ports.limits import Limits
+
+DEFAULT_POLICY = RetryPolicy()
+
+
+@dataclass(slots=True)
+class Context:
+    """What a handler gets besides its payload: who it runs for, and its ways to the outside."""
+
+    job_id: UUID
+    tenant: str
+    kind: str
+    attempt: int
+    """Counts from 1 over the whole life of the job."""
+    idempotency_key: str
+    """Hand it on to a downstream that knows idempotency keys, and the effect happens once there too."""
+    created_at: datetime
+    token: int
+    artifacts: Artifacts
+    egress: Egress
+    isolation: Isolation
+    limits: Limits
+    find: Callable[[UUID, str], Awaitable[Artifact]]
+    """Finds an artifact of an earlier job of the same tenant by job id and name; raises Rejected when there is none."""
+    saved: list[Artifact] = field(default_factory=list)
+    """What `save` stored in this attempt; becomes `result.artifacts`."""
+
+    async def save(self, name: str, data: bytes, media_type: str) -> Artifact:
+        """Store a result under `name`, unique within the job, and list it in the job's result."""
+        key = f"jobs/{self.job_id}/{self.token}/{name}"
+        await self.artifacts.put(key, data, media_type)
+        artifact = Artifact(name, key, media_type, len(data), hashlib.sha256(data).hexdigest())
+        self.saved.append(artifact)
+        return artifact
+
+
+class Handler(Protocol):
+    """Runs the jobs of one kind.
+
+    `run` returns an Outcome, or raises Rejected (never retry) or TryLater (retry); any other exception is a
+    surprise: it is logged with its traceback, kept for operators, and retried.
+    """
+
+    kind: ClassVar[str]
+    """Dotted, lower case: `image.transform`."""
+    queue: ClassVar[str]
+    """The bulkhead that it runs in: `image`, `pdf`, `webhook` or `custom`."""
+    Payload: ClassVar[type[BaseModel]]
+    """Validates the payload at submit; use `extra="forbid"` so that typing errors are found there."""
+    policy: ClassVar[RetryPolicy]
+    time_limit: ClassVar[timedelta]
+    """One attempt never runs longer."""
+
+    async def run(self, context: Context, payload: Any) -> Outcome:
+        """Do the work of one attempt; `payload` is an instance of `Payload`."""
+        ...

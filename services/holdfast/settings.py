@@ -1,0 +1,96 @@
+"""Every setting of every Holdfast process, read once from `HOLDFAST_*` environment variables, then frozen."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from holdfast.ports.limits import Limits
+
+
+class Settings(BaseSettings):
+    """Times are in seconds, sizes in bytes. Nested limits are set as `HOLDFAST_LIMITS__IMAGE_PIXELS=…`."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDFAST_", env_nested_delimiter="__", frozen=True, extra="ignore")
+
+    environment: Literal["development", "production"] = "development"
+    """Production refuses to start without an API key and without secrets of its own."""
+
+    # The dependencies. The defaults are the services' standard ports, as Compose names them on a laptop.
+    postgres_url: SecretStr = SecretStr("postgresql+asyncpg://holdfast:holdfast@127.0.0.1:5432/holdfast")
+    postgres_pool: int = 8
+    """Connections a process may hold. Group commit keeps the api busy with very few."""
+    postgres_timeout: float = 10.0
+    """Longest single statement; past it the ledger counts as unavailable."""
+    rabbitmq_url: SecretStr = SecretStr("amqp://holdfast:holdfast@127.0.0.1:5672/")
+    rabbitmq_management_url: SecretStr = SecretStr("http://holdfast:holdfast@127.0.0.1:15672")
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    redis_timeout: float = 0.5
+    """Longest Redis command. Redis only accelerates here, so giving up early is better than waiting."""
+
+    # Submitting
+    max_body_bytes: int = 1024 * 1024
+    """Largest request body of `POST /v1/jobs`; 413 past it. Batches may have sixteen times as much."""
+    gate_hold: float = 15.0
+    """How long a key counts as in flight when its process died before it answered."""
+    gate_memory: float = 48 * 3600.0
+    """How long Redis remembers an answered key. The ledger remembers for as long as the job is kept."""
+    publish_timeout: float = 5.0
+    """Longest wait for a confirm. The outbox row stays until one arrives, so nothing is lost past it."""
+    publish_window: int = 500
+    """Messages on the way to the broker without a confirm, per process (measured best between 100 and 1,000)."""
+
+    # Running
+    worker_concurrency_render: int = Field(default=2, ge=1)
+    """Processes of worker-render: one per core is right for CPU-bound work."""
+    worker_concurrency_webhook: int = Field(default=100, ge=1)
+    """Deliveries that one worker-webhook has under way."""
+    worker_grace: float = 25.0
+    """How long a stopping worker lets running jobs finish before it gives them back. Keep below the stop grace
+    period of Compose (30 s) and of ECS (120 s at most)."""
+    worker_ready_file: Path | None = None
+    """Touched when the worker consumes, removed when it stops: the health check of a process without a port."""
+    lease_margin: float = 30.0
+    """A claim's lease is the time limit of its kind plus this."""
+    limits: Limits = Limits()
+
+    # Results
+    artifacts_url: str = "file://.holdfast/artifacts"
+    """`file://…` or `s3://bucket/prefix`."""
+    artifact_url_lifetime: float = 900.0
+    """How long a signed download link works."""
+    signing_key: SecretStr = SecretStr("development-only-signing-key")
+    """Signs download links. Must be set in production."""
+
+    # Egress
+    egress_allow: tuple[str, ...] = ()
+    """Networks (CIDR) that the egress guard opens besides the public internet, as JSON: `["127.0.0.1/32"]`."""
+
+    # The api
+    api_host: str = "127.0.0.1"
+    api_port: int = 8000
+    api_url: str = "http://127.0.0.1:8000"
+    """Where the CLI and the client find the api."""
+    api_key: SecretStr | None = None
+    """The key that the CLI sends."""
+    steward_in_api: bool = True
+    """Whether api processes stand for election as steward."""
+
+    # The steward
+    relay_after: float = 3.0
+    """Age at which an outbox row counts as forgotten by the process that wrote it."""
+    rescue_after: float = 30.0
+    """How long past its lease a running job waits for the broker's own redelivery before it gets a new ticket."""
+
+    log_level: str = "INFO"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """`auto` is console on a terminal and JSON elsewhere."""
+
+    @cached_property
+    def production(self) -> bool:
+        """Whether this process runs in production."""
+        return self.environment == "production"
