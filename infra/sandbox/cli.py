@@ -1,0 +1,173 @@
+"""The commands of `python3 infra/sandbox`.
+
+Exit code 0: done; 1: `status` found something down; 2: it cannot be done; 130: interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import platform, tools, venv
+from .errors import EXIT_CODE, SandboxError
+from .home import REPOSITORY, Home
+from .progress import say, step
+from .sandbox import Row, Sandbox
+from .services import CHOICES, SERVICES
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; every expected failure is a sentence, not a traceback."""
+    os.umask(0o022)  # the services, another user when root starts them, must be able to read their programs
+    arguments = _parser().parse_args(argv)
+    home = Home.from_environment(os.environ)
+    try:
+        code: int = arguments.run(home, arguments)
+    except SandboxError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CODE
+    except PermissionError as error:
+        print(_not_yours(error, home), file=sys.stderr)
+        return EXIT_CODE
+    except OSError as error:
+        print(SandboxError("The sandbox stopped", str(error)), file=sys.stderr)
+        return EXIT_CODE
+    except KeyboardInterrupt:
+        print("Interrupted; run the same command again to go on.", file=sys.stderr)
+        return 130
+    return code
+
+
+def _up(home: Home, arguments: argparse.Namespace) -> int:
+    with home.locked(), step("sandbox is up"):
+        Sandbox(home, os.environ).up(arguments.services)
+    return 0
+
+
+def _down(home: Home, _: argparse.Namespace) -> int:
+    if not home.root.exists():
+        say(f"there is no sandbox in {home.root}")
+        return 0
+    with home.locked():
+        platform.Platform(home).down()
+        Sandbox(home, os.environ).down()
+    return 0
+
+
+def _wipe(home: Home, arguments: argparse.Namespace) -> int:
+    if not home.root.exists():
+        say(f"there is no sandbox in {home.root}")
+        return 0
+    with home.locked():
+        platform.Platform(home).down()
+        Sandbox(home, os.environ).wipe(only_data=arguments.data)
+    return 0
+
+
+def _status(home: Home, _: argparse.Namespace) -> int:
+    rows = Sandbox(home, os.environ).status()
+    _print_table(rows)
+    return 0 if all(row.is_up for row in rows) else 1
+
+
+def _env(home: Home, _: argparse.Namespace) -> int:
+    if not home.env_file.exists():
+        raise SandboxError(
+            f"{home.env_file} does not exist", "the sandbox was never up", "Run `python3 infra/sandbox up`"
+        )
+    print(home.env_file.read_text(), end="")
+    return 0
+
+
+def _control(home: Home, arguments: argparse.Namespace) -> int:
+    with home.locked():
+        sandbox = Sandbox(home, os.environ)
+        match arguments.command:
+            case "start":
+                sandbox.start(arguments.service)
+            case "stop":
+                sandbox.stop(arguments.service)
+            case "kill":
+                sandbox.kill(arguments.service)
+            case "restart":
+                sandbox.stop(arguments.service)
+                sandbox.start(arguments.service)
+    return 0
+
+
+def _exec(home: Home, arguments: argparse.Namespace) -> int:
+    tools.become(Sandbox(home, os.environ).place(), arguments.argv)
+
+
+def _venv(home: Home, arguments: argparse.Namespace) -> int:
+    with home.locked(), step(f"{arguments.target} is ready"):
+        venv.make(home, arguments.project.resolve(), arguments.target.absolute())
+    return 0
+
+
+def _print_table(rows: Sequence[Row]) -> None:
+    print(f"{'SERVICE':<12} {'VERSION':<9} {'STATE':<12} {'PID':>8} {'MEMORY':>8}  PORTS")
+    for row in rows:
+        memory = f"{row.memory / 1e6:.0f} MB" if row.memory else "-"
+        print(f"{row.service:<12} {row.version:<9} {row.state:<12} {row.pid or '-':>8} {memory:>8}  {row.ports}")
+
+
+def _not_yours(error: PermissionError, home: Home) -> SandboxError:
+    return SandboxError(
+        f"The sandbox in {home.root} cannot be used",
+        str(error),
+        "Run the command as the user who made it, or set HOLDFAST_HOME to a folder of your own",
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3 infra/sandbox", description="Holdfast's services without Docker.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    up = commands.add_parser("up", help="start what is missing, wait until it answers, write the env file")
+    default = os.environ.get("HOLDFAST_SANDBOX_SERVICES") or ",".join(CHOICES)
+    up.add_argument(
+        "--services", type=_choice, default=default, help=f"of {','.join(CHOICES)} (HOLDFAST_SANDBOX_SERVICES)"
+    )
+    up.set_defaults(run=_up)
+
+    commands.add_parser("down", help="stop everything; the data stays").set_defaults(run=_down)
+    commands.add_parser("status", help="a table; exit code 0 only if all are up").set_defaults(run=_status)
+    commands.add_parser("env", help="print the env file").set_defaults(run=_env)
+
+    wipe = commands.add_parser("wipe", help="stop everything and remove it, downloads too")
+    wipe.add_argument("--data", action="store_true", help="remove only the data, keep the downloads")
+    wipe.set_defaults(run=_wipe)
+
+    for name, text in (
+        ("start", "start one service"),
+        ("stop", "stop one service gracefully"),
+        ("restart", "stop and start one service"),
+        ("kill", "SIGKILL one service, as a crash would"),
+    ):
+        control = commands.add_parser(name, help=text)
+        control.add_argument("service", choices=[service.name for service in SERVICES])
+        control.set_defaults(run=_control)
+
+    execute = commands.add_parser("exec", help="run rabbitmqctl, psql, redis-cli or promtool in the sandbox")
+    execute.add_argument("argv", nargs=argparse.REMAINDER, metavar="TOOL ARGUMENT…")
+    execute.set_defaults(run=_exec)
+
+    environment = commands.add_parser("venv", help="make .venv from requirements.lock")
+    environment.add_argument("--target", type=Path, default=REPOSITORY / ".venv")
+    environment.add_argument("--project", type=Path, default=REPOSITORY, help=argparse.SUPPRESS)
+    environment.set_defaults(run=_venv)
+
+    platform.add_commands(commands)
+    return parser
+
+
+def _choice(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in CHOICES]
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(f"choose of {', '.join(CHOICES)}")
+    return names
