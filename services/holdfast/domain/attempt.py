@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from holdfast.domain.dead_letter import Failure
-from holdfast.domain.job import Job
+from holdfast.domain.job import Job, JobState
 
 
 class AttemptState(StrEnum):
@@ -48,14 +48,30 @@ class Claim:
 
 
 class Refusal(StrEnum):
-    """Why a ticket got no claim. Every one of these means: acknowledge the message, do nothing."""
+    """Why a ticket got no claim, and what becomes of its message."""
 
     SETTLED = "settled"
-    """This attempt has its outcome already (or the whole job has ended)."""
+    """This attempt has its outcome already, or the job has ended: acknowledge."""
     HELD = "held"
-    """Another worker holds a live claim, and this copy of the ticket is not the one it was given."""
+    """Another worker holds a live claim, and this copy of the ticket is not the one it was given: acknowledge."""
+    DEAD = "dead"
+    """The job died in this attempt, and its worker may have died before it could say so: dead-letter."""
     UNKNOWN = "unknown"
-    """The ledger has no such job: dead-letter it as unparseable."""
+    """The ledger has no such job: dead-letter."""
+
+    @property
+    def dead(self) -> bool:
+        """Whether the message belongs in the dead letters."""
+        return self in {Refusal.DEAD, Refusal.UNKNOWN}
+
+
+def refusal(state: JobState, attempt: int, ticket: Ticket) -> Refusal:
+    """Why `ticket` gets no claim on a job that stands at `attempt` in `state`."""
+    if attempt == ticket.attempt and state is JobState.RUNNING:
+        return Refusal.HELD
+    if attempt == ticket.attempt and state is JobState.DEAD:
+        return Refusal.DEAD
+    return Refusal.SETTLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,7 @@ class Attempt:
     state: AttemptState
     worker: str
     deliveries: int
+    """How often a worker took this attempt up without giving it back: more than one means crashes."""
     started_at: datetime
     finished_at: datetime | None = None
     failure: Failure | None = None

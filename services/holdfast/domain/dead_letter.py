@@ -47,6 +47,7 @@ class DeadLetter:
 
     id: UUID
     job_id: UUID | None
+    attempt: int | None
     tenant: str | None
     kind: str | None
     reason: DeadReason
@@ -60,3 +61,15 @@ class DeadLetter:
     dropped_at: datetime | None = None
     dropped_by: str | None = None
     drop_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadMessage:
+    """A message of the dead-letter queue; `job_id` and `attempt` are None when it is not a ticket of ours."""
+
+    job_id: UUID | None
+    attempt: int | None
+    death: str | None
+    """RabbitMQ's own word, from `x-first-death-reason`: rejected, delivery_limit, expired, maxlen."""
+    headers: Mapping[str, Any]
+    body: bytes

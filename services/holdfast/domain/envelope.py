@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from holdfast.domain.job import Job
 from holdfast.domain.topology import Route
 
 
@@ -15,9 +16,16 @@ class Envelope:
 
     job_id: UUID
     attempt: int
+    token: int
+    """The job's fencing token when this was written: with the job id it names the outbox row."""
     kind: str
     idempotency_key: str
     route: Route
     priority: int
     enqueued_at: datetime
     traceparent: str | None = None
+
+
+def envelope(job: Job, attempt: int, token: int, route: Route, now: datetime) -> Envelope:
+    """The ticket for `attempt` of the job, sent by `route`."""
+    return Envelope(job.id, attempt, token, job.kind, job.idempotency_key, route, job.priority, now, job.traceparent)

@@ -144,11 +144,11 @@ class HandlerError(HoldfastError):
 
 
 class Rejected(HandlerError):
-    """This job can never succeed (bad input, a 4xx from the receiver): no retry, straight to the dead letters."""
+    """The job can never succeed (bad input, a 4xx from the receiver): no retry, straight to the dead letters."""
 
 
 class TryLater(HandlerError):
-    """This attempt failed but a later one may succeed. `after` is the least wait that the other side asked for."""
+    """The attempt failed but a later one may succeed. `after` is the least wait that the other side asked for."""
 
     def __init__(self, message: str, *, error: str | None = None, after: timedelta | None = None) -> None:
         super().__init__(message, error=error)

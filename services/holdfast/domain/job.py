@@ -79,6 +79,8 @@ class Job:
     failure: Failure | None = None
     tags: tuple[str, ...] = ()
     traceparent: str | None = None
+    spent_before: int = 0
+    """Attempts that do not count against the budget, because they came before the last replay."""
 
     def move(self, to: JobState, **changes: Any) -> Job:
         """Return the job in state `to` with `changes` applied; raise IllegalTransition off the map."""

@@ -14,8 +14,8 @@ from typing import Any, assert_never
 from holdfast.domain.attempt import AttemptState, Bury, Claim, Outcome, Park, Retry, Succeeded
 from holdfast.domain.backoff import BrokerWait, LedgerWait, RetryPolicy, Wait, place
 from holdfast.domain.dead_letter import DeadReason, Failure
-from holdfast.domain.envelope import Envelope
-from holdfast.domain.job import Job, JobState
+from holdfast.domain.envelope import Envelope, envelope
+from holdfast.domain.job import JobState
 from holdfast.domain.topology import to_wait
 
 
@@ -44,7 +44,7 @@ def decide(claim: Claim, outcome: Outcome, policy: RetryPolicy, now: datetime, d
         case Succeeded(result, detail):
             return Settlement(JobState.SUCCEEDED, AttemptState.SUCCEEDED, claim.attempt, result=result, detail=detail)
         case Retry(failure, after, detail):
-            wait = policy.after_failure(claim.attempt, draw, after)
+            wait = policy.after_failure(claim.attempt - claim.job.spent_before, draw, after)
             if wait is None:
                 return _bury(claim, replace(failure, reason=failure.reason or DeadReason.EXHAUSTED), detail)
             failure = replace(failure, reason=None)
@@ -73,12 +73,7 @@ def _wait(
     settlement = Settlement(JobState.WAITING, state, next_attempt, failure=failure, detail=detail)
     match wait:
         case BrokerWait():
-            return replace(settlement, envelope=envelope(claim.job, next_attempt, wait, now))
+            ticket = envelope(claim.job, next_attempt, claim.token, to_wait(claim.job.queue, wait), now)
+            return replace(settlement, envelope=ticket)
         case LedgerWait(duration):
             return replace(settlement, due_in=duration)
-
-
-def envelope(job: Job, attempt: int, wait: BrokerWait, now: datetime) -> Envelope:
-    """The ticket for `attempt`, sent through a retry queue."""
-    route = to_wait(job.queue, wait)
-    return Envelope(job.id, attempt, job.kind, job.idempotency_key, route, job.priority, now, job.traceparent)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 
 DEFAULT_TENANT = "default"
+KEY_PREFIX = "hf_"
+"""Starts every key, so that one which leaked can be found by a scanner."""
 
 
 class Role(StrEnum):
@@ -26,3 +30,13 @@ class Caller:
     tenant: str
     name: str
     roles: frozenset[Role]
+
+
+def new_key() -> str:
+    """A new key: 256 bits of chance. Shown once; only its digest is kept."""
+    return KEY_PREFIX + secrets.token_urlsafe(32)
+
+
+def key_digest(key: str) -> bytes:
+    """What is kept of a key: SHA-256, 32 bytes. A key is random, so a plain hash is as good as a slow one."""
+    return hashlib.sha256(key.encode()).digest()

@@ -76,3 +76,15 @@ class Handler(Protocol):
     async def run(self, context: Context, payload: Any) -> Outcome:
         """Do the work of one attempt; `payload` is an instance of `Payload`."""
         ...
+
+
+class Kinds(Protocol):
+    """The handlers, by kind."""
+
+    def get(self, kind: str) -> Handler:
+        """The handler of a kind; raise UnknownKind."""
+        ...
+
+    def all(self) -> list[Handler]:
+        """Every handler, by kind."""
+        ...

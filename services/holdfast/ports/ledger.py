@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
 from holdfast.domain.attempt import Attempt, Claim, Refusal, Ticket
-from holdfast.domain.dead_letter import DeadLetter, DeadReason
-from holdfast.domain.envelope import Envelope
+from holdfast.domain.dead_letter import Failure
 from holdfast.domain.job import Job, JobState
 from holdfast.domain.settlement import Settlement
 
@@ -31,24 +30,8 @@ class JobQuery:
     limit: int = 50
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetterQuery:
-    """Which dead letters to list, newest first; dropped and replayed ones only when asked for."""
-
-    tenant: str | None = None
-    kind: str | None = None
-    reason: DeadReason | None = None
-    error: str | None = None
-    """A part of the error's name or message, letters of either case."""
-    since: datetime | None = None
-    until: datetime | None = None
-    settled: bool = False
-    before: UUID | None = None
-    limit: int = 50
-
-
 class Ledger(Protocol):
-    """Jobs, attempts, outbox and dead letters."""
+    """Jobs and their attempts."""
 
     async def accept(self, jobs: Sequence[Job]) -> list[Job]:
         """Insert the jobs, each with its outbox row when QUEUED; return, in order, the job that now owns each key.
@@ -74,12 +57,16 @@ class Ledger(Protocol):
         """Return the attempt unspent (a worker is shutting down): the job is QUEUED again. Raise StaleClaim."""
         ...
 
-    async def bury_unstarted(self, job_id: UUID, attempt: int, settlement: Settlement) -> bool:
-        """End a job whose attempt no worker holds (poisoned, expired). False when the attempt has moved on."""
+    async def bury(self, job_id: UUID, attempt: int, failure: Failure) -> bool:
+        """End a job whose message the broker gave up on; whoever held a claim loses it. False when it has moved on."""
         ...
 
     async def job(self, tenant: str, job_id: UUID) -> Job | None:
         """The job, or None when there is none or it is another tenant's."""
+        ...
+
+    async def any_job(self, job_id: UUID) -> Job | None:
+        """The job of whatever tenant: for the platform itself, never for a caller."""
         ...
 
     async def job_by_key(self, tenant: str, key: str) -> Job | None:
@@ -99,45 +86,6 @@ class Ledger(Protocol):
 
         The caller sees from the state whether the cancellation took place: a RUNNING or ended job is returned as is.
         """
-        ...
-
-    async def confirmed(self, sent: Sequence[tuple[UUID, int]]) -> None:
-        """Delete the outbox rows of these (job id, attempt) pairs: the broker has them."""
-        ...
-
-    async def unconfirmed(self, older_than: timedelta, limit: int) -> list[Envelope]:
-        """Outbox rows that no confirm has deleted for `older_than`, oldest first."""
-        ...
-
-    async def promote(self, limit: int) -> list[Envelope]:
-        """Move due SCHEDULED and WAITING-with-a-due-time jobs to QUEUED; return their (already written) envelopes."""
-        ...
-
-    async def rescue(self, grace: timedelta, limit: int) -> list[Envelope]:
-        """Give RUNNING jobs whose lease ran out more than `grace` ago a new ticket for the same attempt."""
-        ...
-
-    async def archive(self, letters: Sequence[DeadLetter]) -> None:
-        """Insert dead letters; one for an attempt that has one already is dropped (the broker may repeat itself)."""
-        ...
-
-    async def dead_letters(self, query: DeadLetterQuery) -> list[DeadLetter]:
-        """At most `query.limit` dead letters, newest id first."""
-        ...
-
-    async def dead_letter(self, letter_id: UUID) -> DeadLetter | None:
-        """One dead letter."""
-        ...
-
-    async def replay(self, letter_id: UUID, priority: int | None) -> Envelope | None:
-        """Queue the letter's DEAD job again, same id and key, with a fresh attempt budget; None if it cannot be.
-
-        The envelope's outbox row is committed. Attempt numbers go on counting, so that old tickets stay void.
-        """
-        ...
-
-    async def drop(self, letter_id: UUID, by: str, why: str) -> DeadLetter | None:
-        """Mark the letter as dropped; its row stays. None when it is unknown, replayed or dropped already."""
         ...
 
     async def ping(self) -> None:

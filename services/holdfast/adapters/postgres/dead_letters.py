@@ -1,0 +1,115 @@
+"""The dead-letter archive in PostgreSQL.
+
+A letter is named by its job and attempt as well as by its own id: the broker delivers at least once, so the
+second copy of a message finds its place taken and is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from holdfast.adapters.postgres import rows
+from holdfast.adapters.postgres.database import Database
+from holdfast.domain.dead_letter import DeadLetter
+from holdfast.domain.envelope import Envelope
+from holdfast.domain.topology import JOBS
+from holdfast.ports.dead_letters import DeadLetterQuery
+
+ARCHIVE = """
+INSERT INTO dead_letters (id, job_id, attempt, tenant, kind, reason, error, message, attempts, headers, body, died_at)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                     $9::int[], $10::json[], $11::bytea[], $12::timestamptz[])
+ON CONFLICT (job_id, attempt) DO NOTHING
+"""
+
+FIND = """
+SELECT * FROM dead_letters
+WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR kind = $2) AND ($3::text IS NULL OR reason = $3)
+  AND ($4::text IS NULL OR strpos(lower(error || ' ' || message), lower($4)) > 0)
+  AND ($5::timestamptz IS NULL OR died_at >= $5) AND ($6::timestamptz IS NULL OR died_at < $6)
+  AND ($7 OR replayed_at IS NULL AND dropped_at IS NULL) AND ($8::uuid IS NULL OR id < $8)
+ORDER BY id DESC LIMIT $9
+"""
+
+REPLAY = f"""
+WITH letter AS (
+  SELECT id, job_id, attempt FROM dead_letters
+  WHERE id = $1 AND replayed_at IS NULL AND dropped_at IS NULL FOR UPDATE
+), moved AS (
+  UPDATE jobs SET state = 'queued', attempt = jobs.attempt + 1, spent_before = jobs.attempt, token = jobs.token + 1,
+                  priority = coalesce($2, jobs.priority), failure = NULL, finished_at = NULL, deadline = NULL
+  FROM letter WHERE jobs.id = letter.job_id AND jobs.attempt = letter.attempt AND jobs.state = 'dead'
+  RETURNING jobs.*
+), marked AS (
+  UPDATE dead_letters SET replayed_at = now() FROM letter, moved
+  WHERE dead_letters.id = letter.id AND moved.id = letter.job_id
+), tickets AS (
+  INSERT INTO outbox (job_id, token, attempt, exchange, routing_key, priority)
+  SELECT id, token, attempt, '{JOBS}', queue, priority FROM moved
+  RETURNING *
+)
+SELECT tickets.*, moved.kind, moved.idempotency_key, moved.traceparent
+FROM tickets JOIN moved ON moved.id = tickets.job_id
+"""
+
+DROP = """
+UPDATE dead_letters SET dropped_at = now(), dropped_by = $2, drop_reason = $3
+WHERE id = $1 AND replayed_at IS NULL AND dropped_at IS NULL RETURNING *
+"""
+
+
+class PostgresDeadLetters:
+    """Implements `ports.dead_letters.DeadLetters`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def archive(self, letters: Sequence[DeadLetter]) -> None:
+        """One statement for all of them."""
+        await self._db.all(
+            ARCHIVE,
+            [letter.id for letter in letters],
+            [letter.job_id for letter in letters],
+            [letter.attempt for letter in letters],
+            [letter.tenant for letter in letters],
+            [letter.kind for letter in letters],
+            [letter.reason.value for letter in letters],
+            [letter.error for letter in letters],
+            [letter.message for letter in letters],
+            [letter.attempts for letter in letters],
+            [rows.dump(letter.headers) for letter in letters],
+            [letter.body for letter in letters],
+            [letter.died_at for letter in letters],
+        )
+
+    async def find(self, query: DeadLetterQuery) -> list[DeadLetter]:
+        """Newest first."""
+        found = await self._db.all(
+            FIND,
+            query.tenant,
+            query.kind,
+            query.reason and query.reason.value,
+            query.error,
+            query.since,
+            query.until,
+            query.settled,
+            query.before,
+            query.limit,
+        )
+        return list(map(rows.to_dead_letter, found))
+
+    async def get(self, letter_id: UUID) -> DeadLetter | None:
+        """One letter by its id."""
+        row = await self._db.one("SELECT * FROM dead_letters WHERE id = $1", letter_id)
+        return row and rows.to_dead_letter(row)
+
+    async def replay(self, letter_id: UUID, priority: int | None) -> Envelope | None:
+        """One transaction marks the letter, revives the job and writes its ticket."""
+        row = await self._db.one(REPLAY, letter_id, priority)
+        return row and rows.to_envelope(row)
+
+    async def drop(self, letter_id: UUID, by: str, why: str) -> DeadLetter | None:
+        """The row stays, with who and why."""
+        row = await self._db.one(DROP, letter_id, by, why)
+        return row and rows.to_dead_letter(row)

@@ -1,0 +1,255 @@
+"""Jobs and attempts in PostgreSQL: the truth.
+
+Every method is one statement, hence one transaction and one round trip. A claim locks its job's row first, so
+two holders of one ticket are granted one after the other, never both; `token` grows with every grant, and a
+statement that settles names the token it was granted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from holdfast.adapters.postgres import rows
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.schema import check_version
+from holdfast.domain.attempt import Attempt, Claim, Refusal, Ticket, refusal
+from holdfast.domain.dead_letter import Failure
+from holdfast.domain.errors import StaleClaim
+from holdfast.domain.job import Job, JobState
+from holdfast.domain.settlement import Settlement
+from holdfast.domain.topology import JOBS
+from holdfast.ports.ledger import JobQuery
+
+ACCEPT = f"""
+WITH given AS (
+  SELECT * FROM unnest(
+    $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::json[], $8::text[], $9::bytea[],
+    $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::jsonb[], $14::text[]
+  ) AS g(id, tenant, kind, queue, state, priority, payload, idempotency_key, fingerprint,
+         created_at, due_at, deadline, tags, traceparent)
+), fresh AS (
+  INSERT INTO jobs (id, tenant, kind, queue, state, priority, payload, idempotency_key, fingerprint,
+                    created_at, due_at, deadline, tags, traceparent)
+  SELECT * FROM given
+  ON CONFLICT (tenant, idempotency_key) DO NOTHING
+  RETURNING id, queue, state, priority
+), tickets AS (
+  INSERT INTO outbox (job_id, token, attempt, exchange, routing_key, priority)
+  SELECT id, 0, 1, '{JOBS}', queue, priority FROM fresh WHERE state = 'queued'
+)
+SELECT id FROM fresh
+"""
+
+OWNERS = f"""
+SELECT {rows.JOBS_COLUMNS} FROM jobs
+JOIN unnest($1::text[], $2::text[]) AS k(tenant, key) ON jobs.tenant = k.tenant AND jobs.idempotency_key = k.key
+"""
+
+CLAIM = f"""
+WITH target AS (
+  SELECT id, state, attempt, lease_until FROM jobs WHERE id = $1 FOR UPDATE
+), granted AS (
+  UPDATE jobs SET state = 'running', token = jobs.token + 1, lease_until = now() + $5::interval, due_at = NULL,
+                  started_at = coalesce(jobs.started_at, now())
+  FROM target
+  WHERE jobs.id = target.id AND target.attempt = $2 AND (
+    target.state IN ('queued', 'waiting')
+    OR target.state = 'running' AND ($3::boolean OR target.lease_until < now())
+  )
+  RETURNING {rows.JOBS_COLUMNS}, jobs.token, jobs.lease_until
+), logged AS (
+  INSERT INTO attempts AS a (job_id, number, state, worker, started_at)
+  SELECT id, attempt, 'running', $4, now() FROM granted
+  ON CONFLICT (job_id, number) DO UPDATE
+    SET state = 'running', worker = excluded.worker, deliveries = a.deliveries + 1, finished_at = NULL
+)
+SELECT target.attempt AS target_attempt, target.state AS target_state, granted.*
+FROM target LEFT JOIN granted ON granted.id = target.id
+"""
+
+SETTLE = """
+WITH held AS (
+  UPDATE jobs SET state = $3, attempt = $4, result = $5::json, failure = $6::json, lease_until = NULL,
+                  due_at = now() + $7::interval,
+                  finished_at = CASE WHEN $3 IN ('succeeded', 'dead') THEN now() END
+  WHERE id = $1 AND token = $2 AND state = 'running'
+  RETURNING id
+), logged AS (
+  UPDATE attempts SET state = $8, failure = $6::json, detail = $9::json, finished_at = now()
+  FROM held WHERE attempts.job_id = held.id AND attempts.number = $10
+), ticket AS (
+  INSERT INTO outbox (job_id, token, attempt, exchange, routing_key, priority)
+  SELECT id, $2, $4, $11, $12, $13 FROM held WHERE $11::text IS NOT NULL
+)
+SELECT id FROM held
+"""
+
+GIVE_BACK = """
+WITH held AS (
+  UPDATE jobs SET state = 'queued', lease_until = NULL WHERE id = $1 AND token = $2 AND state = 'running' RETURNING id
+), logged AS (
+  UPDATE attempts SET state = 'returned', deliveries = deliveries - 1, finished_at = now()
+  FROM held WHERE attempts.job_id = held.id AND attempts.number = $3
+)
+SELECT id FROM held
+"""
+
+BURY = """
+WITH buried AS (
+  UPDATE jobs SET state = 'dead', failure = $3::json, token = token + 1, lease_until = NULL, due_at = NULL,
+                  finished_at = now()
+  WHERE id = $1 AND attempt = $2 AND state IN ('queued', 'waiting', 'running')
+  RETURNING id
+), logged AS (
+  UPDATE attempts SET state = 'failed', failure = $3::json, finished_at = now()
+  FROM buried WHERE attempts.job_id = buried.id AND attempts.number = $2
+)
+SELECT id FROM buried
+"""
+
+CANCEL = f"""
+WITH target AS (
+  SELECT {rows.JOB_COLUMNS} FROM jobs WHERE id = $1 AND tenant = $2 FOR UPDATE
+), cancelled AS (
+  UPDATE jobs SET state = 'cancelled', finished_at = now(), due_at = NULL
+  FROM target WHERE jobs.id = target.id AND target.state IN ('scheduled', 'queued', 'waiting')
+  RETURNING {rows.JOBS_COLUMNS}
+), unsent AS (
+  DELETE FROM outbox USING cancelled WHERE outbox.job_id = cancelled.id
+)
+SELECT * FROM cancelled UNION ALL SELECT * FROM target WHERE NOT EXISTS (SELECT FROM cancelled)
+"""
+
+LIST = f"""
+SELECT {rows.JOB_COLUMNS} FROM jobs
+WHERE tenant = $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR kind = $3)
+  AND ($4::text IS NULL OR tags @> to_jsonb($4::text)) AND ($5::uuid IS NULL OR id < $5)
+ORDER BY id DESC LIMIT $6
+"""
+
+
+class PostgresLedger:
+    """Implements `ports.ledger.Ledger`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def accept(self, jobs: Sequence[Job]) -> list[Job]:
+        """Insert in the order of the keys, so that two batches which share keys cannot deadlock."""
+        ordered = sorted(jobs, key=lambda job: (job.tenant, job.idempotency_key))
+        fresh = {row.id for row in await self._db.all(ACCEPT, *_columns(ordered))}
+        if len(fresh) == len(jobs):
+            return list(jobs)
+        owners = await self._owners([job for job in jobs if job.id not in fresh])
+        return [job if job.id in fresh else owners[job.tenant, job.idempotency_key] for job in jobs]
+
+    async def _owners(self, jobs: Sequence[Job]) -> dict[tuple[str, str], Job]:
+        found = await self._db.all(OWNERS, [job.tenant for job in jobs], [job.idempotency_key for job in jobs])
+        owners = map(rows.to_job, found)
+        return {(job.tenant, job.idempotency_key): job for job in owners}
+
+    async def claim(self, ticket: Ticket, worker: str, lease: timedelta) -> Claim | Refusal:
+        """Grant or refuse the attempt under the lock of its job's row."""
+        row = await self._db.one(CLAIM, ticket.job_id, ticket.attempt, ticket.redelivered, worker, lease)
+        if row is None:
+            return Refusal.UNKNOWN
+        if row.id is not None:
+            return Claim(rows.to_job(row), row.attempt, row.token, row.lease_until)
+        return refusal(JobState(row.target_state), row.target_attempt, ticket)
+
+    async def settle(self, claim: Claim, settlement: Settlement) -> None:
+        """Write the outcome under the claim's token."""
+        ticket = settlement.envelope
+        row = await self._db.one(
+            SETTLE,
+            claim.job.id,
+            claim.token,
+            settlement.job_state.value,
+            settlement.next_attempt,
+            rows.dump(settlement.result),
+            rows.dump_failure(settlement.failure),
+            settlement.due_in,
+            settlement.attempt_state.value,
+            rows.dump(settlement.detail),
+            claim.attempt,
+            ticket and ticket.route.exchange,
+            ticket and ticket.route.routing_key,
+            ticket and ticket.priority,
+        )
+        if row is None:
+            raise StaleClaim(claim.job.id, claim.attempt)
+
+    async def give_back(self, claim: Claim) -> None:
+        """Make the attempt claimable again, as if it had not been."""
+        if await self._db.one(GIVE_BACK, claim.job.id, claim.token, claim.attempt) is None:
+            raise StaleClaim(claim.job.id, claim.attempt)
+
+    async def bury(self, job_id: UUID, attempt: int, failure: Failure) -> bool:
+        """End the job unless it has moved past `attempt`."""
+        return await self._db.one(BURY, job_id, attempt, rows.dump_failure(failure)) is not None
+
+    async def job(self, tenant: str, job_id: UUID) -> Job | None:
+        """One job by its id."""
+        row = await self._db.one(f"SELECT {rows.JOB_COLUMNS} FROM jobs WHERE id = $1 AND tenant = $2", job_id, tenant)
+        return row and rows.to_job(row)
+
+    async def any_job(self, job_id: UUID) -> Job | None:
+        """One job by its id alone."""
+        row = await self._db.one(f"SELECT {rows.JOB_COLUMNS} FROM jobs WHERE id = $1", job_id)
+        return row and rows.to_job(row)
+
+    async def job_by_key(self, tenant: str, key: str) -> Job | None:
+        """One job by its idempotency key."""
+        row = await self._db.one(
+            f"SELECT {rows.JOB_COLUMNS} FROM jobs WHERE tenant = $1 AND idempotency_key = $2", tenant, key
+        )
+        return row and rows.to_job(row)
+
+    async def jobs(self, query: JobQuery) -> list[Job]:
+        """Newest first; the ids sort by time."""
+        found = await self._db.all(
+            LIST,
+            query.tenant,
+            query.state and query.state.value,
+            query.kind,
+            query.tag,
+            query.before,
+            query.limit,
+        )
+        return list(map(rows.to_job, found))
+
+    async def attempts(self, job_id: UUID) -> list[Attempt]:
+        """Oldest first."""
+        found = await self._db.all("SELECT * FROM attempts WHERE job_id = $1 ORDER BY number", job_id)
+        return list(map(rows.to_attempt, found))
+
+    async def cancel(self, tenant: str, job_id: UUID) -> Job | None:
+        """Cancel unless it runs or has ended; its ticket, when it arrives, is refused as settled."""
+        row = await self._db.one(CANCEL, job_id, tenant)
+        return row and rows.to_job(row)
+
+    async def ping(self) -> None:
+        """Ask for the schema's version."""
+        await check_version(self._db)
+
+
+def _columns(jobs: Sequence[Job]) -> tuple[list[object], ...]:
+    """The jobs as one array a column, in the order of ACCEPT's parameters."""
+    return (
+        [job.id for job in jobs],
+        [job.tenant for job in jobs],
+        [job.kind for job in jobs],
+        [job.queue for job in jobs],
+        [job.state.value for job in jobs],
+        [job.priority for job in jobs],
+        [rows.dump(job.payload) for job in jobs],
+        [job.idempotency_key for job in jobs],
+        [job.fingerprint for job in jobs],
+        [job.created_at for job in jobs],
+        [job.due_at for job in jobs],
+        [job.deadline for job in jobs],
+        [rows.dump(job.tags) for job in jobs],
+        [job.traceparent for job in jobs],
+    )

@@ -1,0 +1,93 @@
+"""The outbox in PostgreSQL, and the jobs whose time has come.
+
+A row is named by job id and token: a confirm that comes late never deletes the row of a newer message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from holdfast.adapters.postgres import rows
+from holdfast.adapters.postgres.database import Database
+from holdfast.domain.envelope import Envelope
+from holdfast.domain.topology import JOBS
+
+CONFIRMED = """
+DELETE FROM outbox USING unnest($1::uuid[], $2::bigint[]) AS sent(job_id, token)
+WHERE outbox.job_id = sent.job_id AND outbox.token = sent.token
+"""
+
+UNCONFIRMED = """
+SELECT outbox.*, jobs.kind, jobs.idempotency_key, jobs.traceparent
+FROM outbox JOIN jobs ON jobs.id = outbox.job_id
+WHERE outbox.created_at < now() - $1::interval ORDER BY outbox.created_at LIMIT $2
+"""
+
+_TICKETS = f"""
+, tickets AS (
+  INSERT INTO outbox (job_id, token, attempt, exchange, routing_key, priority)
+  SELECT id, token, attempt, '{JOBS}', queue, priority FROM moved
+  RETURNING *
+)
+SELECT tickets.*, moved.kind, moved.idempotency_key, moved.traceparent
+FROM tickets JOIN moved ON moved.id = tickets.job_id
+"""
+_RETURNING = "RETURNING jobs.id, jobs.token, jobs.attempt, jobs.queue, jobs.priority, jobs.kind, \
+jobs.idempotency_key, jobs.traceparent"
+
+PROMOTE = f"""
+WITH due AS (
+  SELECT id FROM jobs WHERE due_at <= now() AND state IN ('scheduled', 'waiting')
+  ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
+), moved AS (
+  UPDATE jobs SET state = 'queued', due_at = NULL, token = token + 1 FROM due WHERE jobs.id = due.id {_RETURNING}
+) {_TICKETS}
+"""
+
+RESCUE = f"""
+WITH lost AS (
+  SELECT id FROM jobs WHERE state = 'running' AND lease_until < now() - $1::interval
+  ORDER BY lease_until LIMIT $2 FOR UPDATE SKIP LOCKED
+), moved AS (
+  UPDATE jobs SET state = 'queued', lease_until = NULL, token = token + 1
+  FROM lost WHERE jobs.id = lost.id {_RETURNING}
+) {_TICKETS}
+"""
+
+REISSUE = f"""
+WITH moved AS (
+  UPDATE jobs SET state = 'queued', lease_until = NULL, token = token + 1
+  WHERE id = $1 AND attempt = $2 AND state IN ('queued', 'waiting', 'running') {_RETURNING}
+) {_TICKETS}
+"""
+
+
+class PostgresOutbox:
+    """Implements `ports.outbox.Outbox`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def confirmed(self, sent: Sequence[Envelope]) -> None:
+        """Delete in the order of the ids, so that two deletions cannot deadlock."""
+        ordered = sorted(sent, key=lambda envelope: (envelope.job_id, envelope.token))
+        await self._db.all(CONFIRMED, [e.job_id for e in ordered], [e.token for e in ordered])
+
+    async def unconfirmed(self, older_than: timedelta, limit: int) -> list[Envelope]:
+        """Oldest first."""
+        return list(map(rows.to_envelope, await self._db.all(UNCONFIRMED, older_than, limit)))
+
+    async def promote(self, limit: int) -> list[Envelope]:
+        """Rows that another transaction holds are left for the next call."""
+        return list(map(rows.to_envelope, await self._db.all(PROMOTE, limit)))
+
+    async def rescue(self, grace: timedelta, limit: int) -> list[Envelope]:
+        """The new token voids the lost holder, should it come back."""
+        return list(map(rows.to_envelope, await self._db.all(RESCUE, grace, limit)))
+
+    async def reissue(self, job_id: UUID, attempt: int) -> Envelope | None:
+        """One job's ticket, made anew."""
+        row = await self._db.one(REISSUE, job_id, attempt)
+        return row and rows.to_envelope(row)

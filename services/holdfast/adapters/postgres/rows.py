@@ -1,0 +1,118 @@
+"""Rows to domain values and back. JSON goes in as text, made here, and comes out decoded by the driver (orjson)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+from sqlalchemy import Row
+
+from holdfast.domain.attempt import Attempt, AttemptState
+from holdfast.domain.dead_letter import DeadLetter, DeadReason, Failure
+from holdfast.domain.envelope import Envelope
+from holdfast.domain.job import Job, JobState
+from holdfast.domain.topology import Route
+
+JOB_COLUMNS = (
+    "id, tenant, kind, queue, state, priority, payload, idempotency_key, fingerprint, attempt, created_at, due_at, "
+    "deadline, started_at, finished_at, result, failure, tags, traceparent, spent_before"
+)
+JOBS_COLUMNS = ", ".join(f"jobs.{column.strip()}" for column in JOB_COLUMNS.split(","))
+
+
+def dump(value: Mapping[str, Any] | tuple[str, ...] | None) -> str | None:
+    """JSON text, or None for an SQL NULL."""
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def dump_failure(failure: Failure | None) -> str | None:
+    """A failure as JSON text."""
+    return None if failure is None else dump(asdict(failure))
+
+
+def to_failure(value: dict[str, Any] | None) -> Failure | None:
+    """What `dump_failure` wrote."""
+    if value is None:
+        return None
+    reason = value["reason"]
+    return Failure(reason and DeadReason(reason), value["error"], value["message"], value["traceback"])
+
+
+def to_job(row: Row[Any]) -> Job:
+    """A row of `JOB_COLUMNS`."""
+    return Job(
+        id=row.id,
+        tenant=row.tenant,
+        kind=row.kind,
+        queue=row.queue,
+        state=JobState(row.state),
+        priority=row.priority,
+        payload=row.payload,
+        idempotency_key=row.idempotency_key,
+        fingerprint=row.fingerprint,
+        attempt=row.attempt,
+        created_at=row.created_at,
+        due_at=row.due_at,
+        deadline=row.deadline,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        result=row.result,
+        failure=to_failure(row.failure),
+        tags=tuple(row.tags),
+        traceparent=row.traceparent,
+        spent_before=row.spent_before,
+    )
+
+
+def to_attempt(row: Row[Any]) -> Attempt:
+    """A row of `attempts`."""
+    return Attempt(
+        job_id=row.job_id,
+        number=row.number,
+        state=AttemptState(row.state),
+        worker=row.worker,
+        deliveries=row.deliveries,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        failure=to_failure(row.failure),
+        detail=row.detail,
+    )
+
+
+def to_envelope(row: Row[Any]) -> Envelope:
+    """A row of `outbox`, joined with what the message's headers need of its job."""
+    return Envelope(
+        job_id=row.job_id,
+        attempt=row.attempt,
+        token=row.token,
+        kind=row.kind,
+        idempotency_key=row.idempotency_key,
+        route=Route(row.exchange, row.routing_key),
+        priority=row.priority,
+        enqueued_at=row.created_at,
+        traceparent=row.traceparent,
+    )
+
+
+def to_dead_letter(row: Row[Any]) -> DeadLetter:
+    """A row of `dead_letters`."""
+    return DeadLetter(
+        id=row.id,
+        job_id=row.job_id,
+        attempt=row.attempt,
+        tenant=row.tenant,
+        kind=row.kind,
+        reason=DeadReason(row.reason),
+        error=row.error,
+        message=row.message,
+        attempts=row.attempts,
+        headers=row.headers,
+        body=row.body,
+        died_at=row.died_at,
+        replayed_at=row.replayed_at,
+        dropped_at=row.dropped_at,
+        dropped_by=row.dropped_by,
+        drop_reason=row.drop_reason,
+    )

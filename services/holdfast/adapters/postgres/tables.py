@@ -1,0 +1,134 @@
+"""The schema, as SQLAlchemy metadata.
+
+Migrations are checked against it (`alembic check` in the tests); the statements of `ledger` are written by hand.
+
+Types: `json` where the text only passes through (it takes any JSON a client may send, NUL escapes included, and
+costs no conversion), `jsonb` where it is searched.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, UUID
+
+from holdfast.domain.job import JobState
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_%(column_0_N_name)s_ix",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "pk": "%(table_name)s_pkey",
+    }
+)
+_time = DateTime(timezone=True)
+_states = ", ".join(f"'{state}'" for state in JobState)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default=text("1")),
+    Column("spent_before", Integer, nullable=False, server_default=text("0")),
+    Column("token", BigInteger, nullable=False, server_default=text("0")),
+    Column("created_at", _time, nullable=False),
+    Column("due_at", _time),
+    Column("deadline", _time),
+    Column("lease_until", _time),
+    Column("started_at", _time),
+    Column("finished_at", _time),
+    Column("result", JSON),
+    Column("failure", JSON),
+    Column("tags", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("traceparent", Text),
+    UniqueConstraint("tenant", "idempotency_key"),
+    CheckConstraint(f"state IN ({_states})", name="state"),
+    Index("jobs_due_ix", "due_at", postgresql_where=text("due_at IS NOT NULL AND state IN ('scheduled', 'waiting')")),
+    Index("jobs_leased_ix", "lease_until", postgresql_where=text("state = 'running'")),
+    Index("jobs_dead_ix", "id", postgresql_where=text("state = 'dead'")),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", UUID, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("deliveries", Integer, nullable=False, server_default=text("1")),
+    Column("started_at", _time, nullable=False),
+    Column("finished_at", _time),
+    Column("failure", JSON),
+    Column("detail", JSON),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("job_id", UUID, primary_key=True),
+    Column("token", BigInteger, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("exchange", Text, nullable=False),
+    Column("routing_key", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("created_at", _time, nullable=False, server_default=text("now()")),
+    Index("outbox_created_at_ix", "created_at"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("job_id", UUID),
+    Column("attempt", Integer),
+    Column("tenant", Text),
+    Column("kind", Text),
+    Column("reason", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("died_at", _time, nullable=False),
+    Column("replayed_at", _time),
+    Column("dropped_at", _time),
+    Column("dropped_by", Text),
+    Column("drop_reason", Text),
+    UniqueConstraint("job_id", "attempt"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("roles", ARRAY(Text), nullable=False),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("created_at", _time, nullable=False, server_default=text("now()")),
+    Column("revoked_at", _time),
+)

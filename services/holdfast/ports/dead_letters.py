@@ -1,0 +1,58 @@
+"""The dead letters: what the broker gave up on, kept until somebody decides.
+
+Promises and errors are those of `ports.ledger`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from holdfast.domain.dead_letter import DeadLetter, DeadReason
+from holdfast.domain.envelope import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterQuery:
+    """Which dead letters to list, newest first; dropped and replayed ones only when asked for."""
+
+    tenant: str | None = None
+    kind: str | None = None
+    reason: DeadReason | None = None
+    error: str | None = None
+    """A part of the error's name or message, letters of either case."""
+    since: datetime | None = None
+    until: datetime | None = None
+    settled: bool = False
+    before: UUID | None = None
+    limit: int = 50
+
+
+class DeadLetters(Protocol):
+    """The archive of the dead-letter queue."""
+
+    async def archive(self, letters: Sequence[DeadLetter]) -> None:
+        """Insert dead letters; one for an attempt that has one already is dropped (the broker may repeat itself)."""
+        ...
+
+    async def find(self, query: DeadLetterQuery) -> list[DeadLetter]:
+        """At most `query.limit` dead letters, newest id first."""
+        ...
+
+    async def get(self, letter_id: UUID) -> DeadLetter | None:
+        """One dead letter."""
+        ...
+
+    async def replay(self, letter_id: UUID, priority: int | None) -> Envelope | None:
+        """Queue the letter's DEAD job again, same id and key, with a fresh attempt budget; None if it cannot be.
+
+        The envelope's outbox row is committed. Attempt numbers go on counting, so that old tickets stay void.
+        """
+        ...
+
+    async def drop(self, letter_id: UUID, by: str, why: str) -> DeadLetter | None:
+        """Mark the letter as dropped; its row stays. None when it is unknown, replayed or dropped already."""
+        ...

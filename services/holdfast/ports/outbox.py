@@ -1,0 +1,38 @@
+"""The outbox: messages that are committed but not yet confirmed by the broker.
+
+Every message that Holdfast publishes was a row here first, written in the transaction that made it necessary.
+Promises and errors are those of `ports.ledger`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from holdfast.domain.envelope import Envelope
+
+
+class Outbox(Protocol):
+    """Rows that wait for a confirm, and the rows that become messages when their time comes."""
+
+    async def confirmed(self, sent: Sequence[Envelope]) -> None:
+        """Delete the outbox rows of these envelopes: the broker has them."""
+        ...
+
+    async def unconfirmed(self, older_than: timedelta, limit: int) -> list[Envelope]:
+        """Outbox rows that no confirm has deleted for `older_than`, oldest first."""
+        ...
+
+    async def promote(self, limit: int) -> list[Envelope]:
+        """Move due SCHEDULED and WAITING-with-a-due-time jobs to QUEUED; return their (already written) envelopes."""
+        ...
+
+    async def rescue(self, grace: timedelta, limit: int) -> list[Envelope]:
+        """Give RUNNING jobs whose lease ran out more than `grace` ago a new ticket for the same attempt."""
+        ...
+
+    async def reissue(self, job_id: UUID, attempt: int) -> Envelope | None:
+        """A new ticket for an attempt whose message is gone through no fault of the job; None when it has moved on."""
+        ...
