@@ -1,0 +1,1 @@
+"""RabbitMQ: the topology, the message, the publisher, the dead-letter queue's reader."""

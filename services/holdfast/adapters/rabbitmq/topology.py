@@ -1,0 +1,134 @@
+"""Exchanges, queues, bindings and policies on a running broker.
+
+Code declares only what two processes can never disagree about: names, `x-queue-type: quorum`, and the TTL and
+dead-letter exchange that make a retry queue one. Everything else is a policy, which `holdfast topology apply`
+sets and which can change without redeclaring anything. The dead queue comes first: a queue that dead-letters at
+least once must have somewhere to put its messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import amqp
+import httpx
+
+from holdfast.domain.errors import BrokerUnavailable
+from holdfast.domain.topology import DEAD, DELIVERY_LIMIT, DLX, JOBS, RETRY, WORK, retry_queues, work_queue
+
+QUORUM = {"x-queue-type": "quorum"}
+UNLIMITED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A RabbitMQ policy for the quorum queues whose names match `pattern`."""
+
+    name: str
+    pattern: str
+    definition: dict[str, Any]
+
+    def body(self) -> dict[str, Any]:
+        """As the management API wants it."""
+        return {"pattern": self.pattern, "definition": self.definition, "priority": 10, "apply-to": "quorum_queues"}
+
+
+POLICIES = (
+    Policy(
+        "holdfast-work",
+        rf"^holdfast\.({'|'.join(WORK)})$",
+        {
+            "dead-letter-exchange": DLX,
+            "dead-letter-strategy": "at-least-once",
+            "overflow": "reject-publish",
+            "delivery-limit": DELIVERY_LIMIT,
+        },
+    ),
+    Policy(
+        "holdfast-retry",
+        r"^holdfast\.retry\.",
+        {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish", "delivery-limit": UNLIMITED},
+    ),
+    Policy("holdfast-dead", r"^holdfast\.dead$", {"overflow": "reject-publish", "delivery-limit": UNLIMITED}),
+)
+
+
+def declare(channel: amqp.Channel) -> None:
+    """Declare every exchange, queue and binding; idempotent."""
+    for exchange in (DLX, JOBS, RETRY):
+        channel.exchange_declare(exchange, "topic", durable=True, auto_delete=False)
+    for queue, exchange, key, arguments in _queues():
+        channel.queue_declare(queue, durable=True, auto_delete=False, arguments=arguments)
+        channel.queue_bind(queue, exchange, key)
+
+
+def _queues() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Name, exchange, binding key and arguments of every queue, the dead queue first."""
+    yield DEAD, DLX, "#", QUORUM
+    for name in WORK:
+        yield work_queue(name), JOBS, f"#.{name}", QUORUM
+    for retry in retry_queues():
+        yield retry.name, RETRY, retry.binding, QUORUM | {"x-message-ttl": retry.ttl_ms, "x-dead-letter-exchange": JOBS}
+
+
+class Management:
+    """The part of RabbitMQ's management API that Holdfast uses. Raises BrokerUnavailable."""
+
+    def __init__(self, url: str, vhost: str) -> None:
+        parts = urlsplit(url)
+        base = f"{parts.scheme}://{parts.hostname}:{parts.port or 15672}{parts.path.rstrip('/')}/api/"
+        self._client = httpx.Client(
+            base_url=base, auth=(unquote(parts.username or ""), unquote(parts.password or "")), timeout=10.0
+        )
+        self._vhost = quote(vhost, safe="")
+
+    def apply(self) -> list[str]:
+        """Set every policy that is missing or different; return what was changed."""
+        changes = self.diff()
+        for policy in POLICIES:
+            self._call("PUT", f"policies/{self._vhost}/{policy.name}", policy.body())
+        return changes
+
+    def diff(self) -> list[str]:
+        """What differs from the wanted policies and queues, a sentence each; empty when nothing does."""
+        found = {policy["name"]: policy for policy in self._call("GET", f"policies/{self._vhost}")}
+        queues = {queue["name"]: queue for queue in self._call("GET", f"queues/{self._vhost}")}
+        return [*_policy_changes(found), *_queue_changes(queues)]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        try:
+            response = self._client.request(method, path, json=body)
+            response.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            raise BrokerUnavailable(
+                f"RabbitMQ's management API answered {error.response.status_code} to {method} {path}; "
+                "check the user in HOLDFAST_RABBITMQ_MANAGEMENT_URL, which needs the tag policymaker or administrator"
+            ) from error
+        except httpx.HTTPError as error:
+            raise BrokerUnavailable(f"RabbitMQ's management API does not answer: {error}") from error
+        return response.json() if response.content else None
+
+
+def _policy_changes(found: dict[str, Any]) -> Iterator[str]:
+    for policy in POLICIES:
+        present = found.get(policy.name)
+        if present is None:
+            yield f"policy {policy.name} is missing"
+        elif present["pattern"] != policy.pattern or present["definition"] != policy.definition:
+            yield f"policy {policy.name} is {present['definition']} on {present['pattern']}, not {policy.definition}"
+
+
+def _queue_changes(found: dict[str, Any]) -> Iterator[str]:
+    for name, _, _, arguments in _queues():
+        queue = found.get(name)
+        if queue is None:
+            yield f"queue {name} is missing"
+        elif any(queue["arguments"].get(key) != value for key, value in arguments.items()):
+            yield f"queue {name} has the arguments {queue['arguments']}, not {arguments}; drain it and delete it"

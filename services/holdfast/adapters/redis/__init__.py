@@ -1,0 +1,1 @@
+"""Redis: what the whole pool shares and can afford to lose."""
