@@ -1,0 +1,203 @@
+"""Where the adapters meet the engine: one function for each kind of process, and nothing else.
+
+Everything that has to be closed is closed by the runtime that made it, in the reverse order of its making.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import unquote, urlsplit
+
+from holdfast.adapters.artifacts import ObstoreArtifacts
+from holdfast.adapters.egress import AiohttpEgress
+from holdfast.adapters.isolation.pool import SubprocessIsolation
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.dead_letters import PostgresDeadLetters
+from holdfast.adapters.postgres.keys import PostgresKeys
+from holdfast.adapters.postgres.leadership import PostgresLeadership
+from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.outbox import PostgresOutbox
+from holdfast.adapters.rabbitmq.connection import connect
+from holdfast.adapters.rabbitmq.dead_queue import RabbitDeadQueue
+from holdfast.adapters.rabbitmq.publisher import Publisher
+from holdfast.adapters.rabbitmq.topology import Management, declare
+from holdfast.adapters.redis.gate import RedisGate
+from holdfast.engine.bury import BuryDead
+from holdfast.engine.dispatch import Dispatch
+from holdfast.engine.execute import Execute
+from holdfast.engine.submit import Submit
+from holdfast.handlers.registry import installed
+from holdfast.ports.artifacts import Artifacts
+from holdfast.ports.broker import Broker
+from holdfast.ports.clock import Clock, SystemClock
+from holdfast.ports.dead_letters import DeadLetters
+from holdfast.ports.dead_queue import DeadQueue
+from holdfast.ports.gate import Gate
+from holdfast.ports.handler import Kinds
+from holdfast.ports.keys import Keys
+from holdfast.ports.leadership import Leadership
+from holdfast.ports.ledger import Ledger
+from holdfast.ports.outbox import Outbox
+from holdfast.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What every process has: the ledger, the broker, and the way between them."""
+
+    settings: Settings
+    clock: Clock
+    kinds: Kinds
+    ledger: Ledger
+    outbox: Outbox
+    broker: Broker
+    dispatch: Dispatch
+    artifacts: Artifacts
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRuntime:
+    """What the api answers with."""
+
+    core: Core
+    submit: Submit
+    gate: Gate
+    keys: Keys
+    dead_letters: DeadLetters
+
+
+@dataclass(frozen=True, slots=True)
+class StewardRuntime:
+    """What the steward's loops need."""
+
+    core: Core
+    leadership: Leadership
+    dead_queue: DeadQueue
+    bury: BuryDead
+    topology: Management
+
+
+def worker_name() -> str:
+    """How a worker process signs its claims: `host:pid`."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def management(settings: Settings) -> Management:
+    """The management API of the broker, for the virtual host that the AMQP URL names."""
+    vhost = unquote(urlsplit(settings.rabbitmq_url.get_secret_value()).path[1:]) or "/"
+    return Management(settings.rabbitmq_management_url.get_secret_value(), vhost)
+
+
+def database(settings: Settings, *, pool: int | None = None) -> Database:
+    """The ledger's connection pool."""
+    return Database(
+        settings.postgres_url.get_secret_value(), pool=pool or settings.postgres_pool, timeout=settings.postgres_timeout
+    )
+
+
+def apply_topology(settings: Settings) -> list[str]:
+    """Declare the queues and set the policies; return what was changed."""
+    url = settings.rabbitmq_url.get_secret_value()
+    connection = connect(url, name="holdfast topology")
+    declare(connection.channel())
+    connection.close()
+    policies = management(settings)
+    changes = policies.apply()
+    policies.close()
+    return changes
+
+
+@asynccontextmanager
+async def keys(settings: Settings) -> AsyncIterator[Keys]:
+    """The key store alone."""
+    db = database(settings, pool=1)
+    try:
+        yield PostgresKeys(db)
+    finally:
+        await db.close()
+
+
+@asynccontextmanager
+async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
+    """An api process."""
+    async with AsyncExitStack() as closing:
+        core, db = await _core(settings, closing, name="holdfast api")
+        gate = RedisGate(
+            settings.redis_url.get_secret_value(),
+            hold=settings.gate_hold,
+            memory=settings.gate_memory,
+            timeout=settings.redis_timeout,
+        )
+        closing.push_async_callback(gate.close)
+        submit = Submit(core.ledger, gate, core.dispatch, core.kinds, core.clock)
+        yield ApiRuntime(core, submit, gate, PostgresKeys(db), PostgresDeadLetters(db))
+
+
+@asynccontextmanager
+async def worker(settings: Settings, *, connections: int, children: int) -> AsyncIterator[Execute]:
+    """A process that runs jobs: `connections` to the ledger, up to `children` isolated processes."""
+    async with AsyncExitStack() as closing:
+        core, _ = await _core(settings, closing, name=f"holdfast worker {worker_name()}", pool=connections)
+        egress = AiohttpEgress(allow=settings.egress_allow)
+        closing.push_async_callback(egress.close)
+        isolation = SubprocessIsolation(max_children=children)
+        closing.push_async_callback(isolation.close)
+        yield Execute(
+            core.ledger,
+            core.dispatch,
+            core.kinds,
+            core.artifacts,
+            egress,
+            isolation,
+            core.clock,
+            settings.limits,
+            worker=worker_name(),
+            lease_margin=timedelta(seconds=settings.lease_margin),
+        )
+
+
+@asynccontextmanager
+async def steward(settings: Settings) -> AsyncIterator[StewardRuntime]:
+    """A process that stands for election as steward."""
+    async with AsyncExitStack() as closing:
+        core, db = await _core(settings, closing, name="holdfast steward", pool=2)
+        dead_queue = RabbitDeadQueue(settings.rabbitmq_url.get_secret_value())
+        closing.push_async_callback(dead_queue.close)
+        topology = management(settings)
+        closing.callback(topology.close)
+        bury = BuryDead(core.ledger, core.outbox, PostgresDeadLetters(db), core.dispatch, core.clock)
+        leadership = PostgresLeadership(settings.postgres_url.get_secret_value())
+        yield StewardRuntime(core, leadership, dead_queue, bury, topology)
+
+
+async def _core(
+    settings: Settings, closing: AsyncExitStack, *, name: str, pool: int | None = None
+) -> tuple[Core, Database]:
+    db = database(settings, pool=pool)
+    closing.push_async_callback(db.close)
+    publisher = Publisher(
+        settings.rabbitmq_url.get_secret_value(),
+        name=name,
+        timeout=settings.publish_timeout,
+        window=settings.publish_window,
+    )
+    closing.callback(publisher.close)
+    outbox = PostgresOutbox(db)
+    dispatch = Dispatch(publisher, outbox)
+    closing.push_async_callback(dispatch.idle)
+    core = Core(
+        settings=settings,
+        clock=SystemClock(),
+        kinds=installed(),
+        ledger=PostgresLedger(db),
+        outbox=outbox,
+        broker=publisher,
+        dispatch=dispatch,
+        artifacts=ObstoreArtifacts(settings.artifacts_url),
+    )
+    return core, db

@@ -1,0 +1,94 @@
+"""Take in what the broker dead-lettered: make the ledger agree, then file the letter.
+
+Runs before the message is acknowledged, and may run again for the same message: burying a dead job and filing a
+filed letter change nothing.
+
+    how the message died        the job in the ledger        what happens
+    rejected by a worker        DEAD already                 filed with the ledger's reason
+    delivery limit              its attempts crashed         buried as poisoned, filed
+    delivery limit              not the job's fault          a new ticket, not filed
+    anything else of ours       still open                   a new ticket, not filed
+    not one of ours             unknown                      filed as unparseable
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from holdfast.domain.dead_letter import DeadLetter, DeadMessage, DeadReason, Failure
+from holdfast.domain.job import Job, JobState
+from holdfast.domain.topology import DELIVERY_LIMIT
+from holdfast.engine.dispatch import Dispatch
+from holdfast.ports.clock import Clock
+from holdfast.ports.dead_letters import DeadLetters
+from holdfast.ports.ledger import Ledger
+from holdfast.ports.outbox import Outbox
+
+log = structlog.get_logger(__name__)
+
+
+class BuryDead:
+    """Files dead messages."""
+
+    def __init__(
+        self, ledger: Ledger, outbox: Outbox, dead_letters: DeadLetters, dispatch: Dispatch, clock: Clock
+    ) -> None:
+        self._ledger, self._outbox, self._dead_letters = ledger, outbox, dead_letters
+        self._dispatch, self._clock = dispatch, clock
+
+    async def bury(self, message: DeadMessage) -> None:
+        """Return once the message may be acknowledged; raise LedgerUnavailable when it may not."""
+        job = await self._ledger.any_job(message.job_id) if message.job_id else None
+        if job is None or message.attempt is None:
+            await self._file(message, None, UNPARSEABLE)
+        elif job.attempt != message.attempt:
+            log.info("dead_letter_outdated", job_id=str(job.id), attempt=message.attempt)
+        elif job.state is JobState.DEAD:
+            await self._file(message, job, job.failure or UNPARSEABLE)
+        elif message.death == "delivery_limit" and await self._crashes(job) > DELIVERY_LIMIT:
+            await self._ledger.bury(job.id, job.attempt, POISONED)
+            await self._file(message, job, POISONED)
+        else:
+            await self._reissue(job, message)
+
+    async def _crashes(self, job: Job) -> int:
+        attempts = {attempt.number: attempt.deliveries for attempt in await self._ledger.attempts(job.id)}
+        return attempts.get(job.attempt, 0)
+
+    async def _reissue(self, job: Job, message: DeadMessage) -> None:
+        """The broker gave up on a job that did nothing wrong, so it gets another ticket."""
+        log.warning("ticket_reissued", job_id=str(job.id), attempt=job.attempt, death=message.death)
+        ticket = await self._outbox.reissue(job.id, job.attempt)
+        if ticket is not None:
+            await self._dispatch.send(ticket)
+
+    async def _file(self, message: DeadMessage, job: Job | None, failure: Failure) -> None:
+        letter = DeadLetter(
+            id=self._clock.new_id(),
+            job_id=job.id if job else message.job_id,
+            attempt=message.attempt,
+            tenant=job.tenant if job else None,
+            kind=job.kind if job else None,
+            reason=failure.reason or DeadReason.UNPARSEABLE,
+            error=failure.error,
+            message=failure.message,
+            attempts=job.attempt - job.spent_before if job else 0,
+            headers=message.headers,
+            body=message.body,
+            died_at=(job.finished_at if job else None) or self._clock.now(),
+        )
+        await self._dead_letters.archive([letter])
+        log.warning("dead_letter_filed", job_id=str(letter.job_id), reason=letter.reason.value, error=letter.error)
+
+
+POISONED = Failure(
+    DeadReason.POISONED,
+    "Poisoned",
+    f"the job crashed its worker {DELIVERY_LIMIT + 1} times in one attempt, so it was taken out; "
+    "see the worker's log for how its process died, then replay it",
+)
+UNPARSEABLE = Failure(
+    DeadReason.UNPARSEABLE,
+    "Unparseable",
+    "the message is no ticket of a job that the ledger knows; its headers and body are kept here",
+)

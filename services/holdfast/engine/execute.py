@@ -1,0 +1,258 @@
+"""Run one ticket: claim the attempt, run its handler, settle the outcome.
+
+Ledger first, then broker, then ack; each crash point is harmless:
+
+    crash after …      what happens
+    claim              the message is redelivered; the new claim voids the old token
+    the effect         the same: the handler runs again. Handlers keep their effect idempotent by the job's key
+    settle             the redelivered ticket is refused as settled; the outbox sends what was to follow
+    publish            the same; the second copy is refused by the claim
+    ack                nothing is left to happen
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Iterator
+from datetime import timedelta
+from enum import Enum, auto
+from itertools import repeat
+from uuid import UUID
+
+import structlog
+from pydantic import ValidationError
+from structlog.contextvars import bound_contextvars
+
+from holdfast.domain.attempt import Bury, Claim, Outcome, Refusal, Retry, Ticket
+from holdfast.domain.backoff import RetryPolicy
+from holdfast.domain.dead_letter import DeadReason, Failure
+from holdfast.domain.errors import LedgerUnavailable, Rejected, StaleClaim, TryLater, UnknownKind
+from holdfast.domain.job import JobState
+from holdfast.domain.settlement import Settlement, decide
+from holdfast.engine.dispatch import Dispatch
+from holdfast.engine.results import artifacts_of, with_artifacts
+from holdfast.engine.submit import payload_problems
+from holdfast.ports.artifacts import Artifact, Artifacts
+from holdfast.ports.clock import Clock
+from holdfast.ports.egress import Egress
+from holdfast.ports.handler import DEFAULT_POLICY, Context, Handler, Kinds
+from holdfast.ports.isolation import Isolation
+from holdfast.ports.ledger import Ledger
+from holdfast.ports.limits import Limits
+
+log = structlog.get_logger(__name__)
+
+PATIENCE = timedelta(seconds=60)
+"""How long a finished attempt waits for the ledger to take its outcome before it gives the ticket back."""
+PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Seconds between two looks whether the ledger is back; the last one repeats."""
+
+
+class Disposition(Enum):
+    """What to do with the message now."""
+
+    ACK = auto()
+    """It has done its work, or there was none left."""
+    DEAD_LETTER = auto()
+    """The job is dead: reject without requeue, so that the broker dead-letters it."""
+    GIVE_BACK = auto()
+    """Not now: return it to its queue without spending a delivery."""
+
+
+class Execute:
+    """The worker's half of the engine."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        dispatch: Dispatch,
+        kinds: Kinds,
+        artifacts: Artifacts,
+        egress: Egress,
+        isolation: Isolation,
+        clock: Clock,
+        limits: Limits,
+        *,
+        worker: str,
+        lease_margin: timedelta,
+    ) -> None:
+        self._ledger, self._dispatch, self._kinds, self._clock = ledger, dispatch, kinds, clock
+        self._artifacts, self._egress, self._isolation, self._limits = artifacts, egress, isolation, limits
+        self._worker, self._lease_margin = worker, lease_margin
+
+    async def execute(self, ticket: Ticket, kind: str | None) -> Disposition:
+        """Run the attempt that the ticket names. `kind` is the message's word for it: it sizes the lease."""
+        with bound_contextvars(job_id=str(ticket.job_id), attempt=ticket.attempt):
+            try:
+                claim = await self._ledger.claim(ticket, self._worker, self._lease(kind))
+            except LedgerUnavailable as error:
+                return await self._wait_for_ledger(error)
+            match claim:
+                case Refusal():
+                    log.info("ticket_refused", why=claim.value)
+                    return Disposition.DEAD_LETTER if claim.dead else Disposition.ACK
+                case Claim():
+                    return await self._attempt(claim)
+
+    async def _attempt(self, claim: Claim) -> Disposition:
+        with bound_contextvars(kind=claim.job.kind, idempotency_key=claim.job.idempotency_key):
+            log.info("attempt_started", priority=claim.job.priority)
+            try:
+                outcome = await self._run(claim)
+            except asyncio.CancelledError:
+                return await self._give_back(claim)
+            return await self._settle(claim, outcome)
+
+    async def _run(self, claim: Claim) -> Outcome:
+        """The handler's outcome; whatever it raises becomes one too."""
+        job = claim.job
+        if job.deadline is not None and job.deadline <= self._clock.now():
+            late = f"the job had not started by its deadline, {job.deadline.isoformat()}"
+            return Bury(Failure(DeadReason.EXPIRED, "Expired", late))
+        try:
+            handler = self._kinds.get(job.kind)
+            return await self._handle(handler, claim)
+        except UnknownKind as error:
+            advice = f"{error}; install its package in this worker's image"
+            return Retry(Failure(None, "UnknownKind", advice))
+        except Rejected as error:
+            return Bury(Failure(DeadReason.REJECTED, error.error, str(error)))
+        except TryLater as error:
+            return Retry(Failure(None, error.error, str(error)), error.after)
+        except ValidationError as error:
+            problems = "; ".join(f"{pointer}: {message}" for pointer, message in payload_problems(error))
+            return Bury(
+                Failure(DeadReason.REJECTED, "InvalidPayload", f"the payload does not fit its kind: {problems}")
+            )
+        except Exception as error:
+            log.exception("handler_failed")
+            message = f"the handler of {job.kind} failed unexpectedly: {type(error).__name__}: {error}"
+            return Retry(Failure(None, type(error).__name__, message, traceback.format_exc(limit=-20)))
+
+    async def _handle(self, handler: Handler, claim: Claim) -> Outcome:
+        payload = handler.Payload.model_validate(claim.job.payload)
+        context = self._context(claim)
+        limit = handler.time_limit.total_seconds()
+        try:
+            async with asyncio.timeout(limit) as timer:
+                return with_artifacts(await handler.run(context, payload), context.saved)
+        except TimeoutError:
+            if not timer.expired():  # the handler's own, not ours
+                raise
+            return Retry(Failure(DeadReason.TIMED_OUT, "TimedOut", f"the attempt ran past its limit of {limit:g} s"))
+
+    async def _settle(self, claim: Claim, outcome: Outcome) -> Disposition:
+        policy = self._policy(claim.job.kind)
+        settlement = decide(claim, outcome, policy, self._clock.now(), self._clock.draw())
+        try:
+            if not await self._write(claim, settlement):
+                return await self._superseded(claim)
+        except LedgerUnavailable as error:
+            return await self._wait_for_ledger(error)
+        log.info(
+            "attempt_settled",
+            outcome=type(outcome).__name__.lower(),
+            state=settlement.job_state.value,
+            error=settlement.failure and settlement.failure.error,
+        )
+        if settlement.envelope is not None:
+            await self._dispatch.send(settlement.envelope)
+        return Disposition.DEAD_LETTER if settlement.dead else Disposition.ACK
+
+    async def _write(self, claim: Claim, settlement: Settlement) -> bool:
+        """Settle; False when the claim is stale.
+
+        The effect has happened and must be recorded, so a ledger that is away is waited for within PATIENCE.
+        """
+        waited = 0.0
+        for pause in _pauses():
+            try:
+                await self._ledger.settle(claim, settlement)
+                break
+            except StaleClaim:
+                return False
+            except LedgerUnavailable:
+                if waited >= PATIENCE.total_seconds():
+                    raise
+            await asyncio.sleep(pause)
+            waited += pause
+        return True
+
+    async def _superseded(self, claim: Claim) -> Disposition:
+        """The token is void: somebody took over, or our own settle had been committed though its answer was lost."""
+        log.warning("claim_superseded", token=claim.token)
+        job = await self._ledger.any_job(claim.job.id)
+        died = job is not None and job.state is JobState.DEAD and job.attempt == claim.attempt
+        return Disposition.DEAD_LETTER if died else Disposition.ACK
+
+    async def _give_back(self, claim: Claim) -> Disposition:
+        """The worker is stopping: the attempt goes back unspent."""
+        try:
+            await self._ledger.give_back(claim)
+            log.info("attempt_returned")
+        except (StaleClaim, LedgerUnavailable) as error:
+            log.warning("attempt_returned_unrecorded", why=str(error))  # the redelivery takes the claim over
+        return Disposition.GIVE_BACK
+
+    async def _wait_for_ledger(self, error: LedgerUnavailable) -> Disposition:
+        """Hold this slot until the ledger answers: without it no ticket can be worked on, and a requeue would spin."""
+        log.warning("ledger_unavailable", why=str(error))
+        waited = 0.0
+        for pause in _pauses():
+            await asyncio.sleep(pause)
+            waited += pause
+            try:
+                await self._ledger.ping()
+                break
+            except LedgerUnavailable:
+                if waited >= PATIENCE.total_seconds():
+                    break
+        return Disposition.GIVE_BACK
+
+    def _context(self, claim: Claim) -> Context:
+        job = claim.job
+
+        async def find(job_id: UUID, name: str) -> Artifact:
+            return await self._find(job.tenant, job_id, name)
+
+        return Context(
+            job_id=job.id,
+            tenant=job.tenant,
+            kind=job.kind,
+            attempt=claim.attempt,
+            idempotency_key=job.idempotency_key,
+            created_at=job.created_at,
+            token=claim.token,
+            artifacts=self._artifacts,
+            egress=self._egress,
+            isolation=self._isolation,
+            limits=self._limits,
+            find=find,
+        )
+
+    async def _find(self, tenant: str, job_id: UUID, name: str) -> Artifact:
+        job = await self._ledger.job(tenant, job_id)
+        for artifact in artifacts_of(job.result if job else None):
+            if artifact.name == name:
+                return artifact
+        raise Rejected(
+            f"job {job_id} has no artifact {name!r}; give the id of a job that succeeded and a name from its result",
+            error="ArtifactNotFound",
+        )
+
+    def _lease(self, kind: str | None) -> timedelta:
+        """The time limit of the kind, or the longest there is when it is not known here, and the margin."""
+        limits = {handler.kind: handler.time_limit for handler in self._kinds.all()}
+        return limits.get(kind or "", max(limits.values())) + self._lease_margin
+
+    def _policy(self, kind: str) -> RetryPolicy:
+        try:
+            return self._kinds.get(kind).policy
+        except UnknownKind:
+            return DEFAULT_POLICY
+
+
+def _pauses() -> Iterator[float]:
+    yield from PAUSES
+    yield from repeat(PAUSES[-1])

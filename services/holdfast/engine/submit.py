@@ -1,0 +1,126 @@
+"""Accept a job: validate, ask the gate, commit, publish.
+
+Invariants. 202 is answered only after the commit of the job and its outbox row. One key makes one job: the
+ledger's UNIQUE decides, and the gate only answers sooner.
+
+    crash after …      what happens
+    hold               the hold expires within seconds; nothing was accepted, nothing was promised
+    commit             the steward publishes the outbox row; a retried request finds the job by its key
+    publish            the same; the second copy of the ticket is refused by the claim
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from pydantic import ValidationError
+
+from holdfast.domain.envelope import envelope
+from holdfast.domain.errors import GateUnavailable, IdempotencyMismatch, InvalidField, RequestInFlight
+from holdfast.domain.job import Job, JobState
+from holdfast.domain.request import JobRequest
+from holdfast.domain.topology import to_work
+from holdfast.engine.dispatch import Dispatch
+from holdfast.engine.group import Group
+from holdfast.ports.clock import Clock
+from holdfast.ports.gate import Gate, Held, InFlight, Known
+from holdfast.ports.handler import Handler, Kinds
+from holdfast.ports.ledger import Ledger
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The job that answers a request; `replayed` when an earlier request with the same key had made it."""
+
+    job: Job
+    replayed: bool
+
+
+class Submit:
+    """The enqueue path."""
+
+    def __init__(self, ledger: Ledger, gate: Gate, dispatch: Dispatch, kinds: Kinds, clock: Clock) -> None:
+        self._ledger, self._gate, self._dispatch, self._kinds, self._clock = ledger, gate, dispatch, kinds, clock
+        self._accept: Group[Job, Job] = Group(ledger.accept)
+
+    async def submit(self, request: JobRequest) -> Submission:
+        """Accept the request, or return what an earlier one with its key became.
+
+        Raises UnknownKind, InvalidField, IdempotencyMismatch, RequestInFlight, LedgerUnavailable.
+        """
+        handler = self._kinds.get(request.kind)
+        validate(handler, request)
+        job = request.job(self._clock.new_id(), handler.queue, self._clock.now())
+        if request.key is None:
+            return await self._commit(request, job)
+        seen = await self._ask_gate(request, job)
+        return seen or await self._commit_held(request, job)
+
+    async def _ask_gate(self, request: JobRequest, job: Job) -> Submission | None:
+        """The answer of an earlier request, or None when this one is the first (or the gate cannot tell)."""
+        try:
+            answer = await self._gate.hold(job.tenant, job.idempotency_key, job.fingerprint)
+        except GateUnavailable as error:
+            log.warning("gate_unavailable", why=str(error))
+            return None
+        match answer:
+            case Held():
+                return None
+            case InFlight(seen, retry_after):
+                if seen != job.fingerprint:
+                    raise IdempotencyMismatch(job.idempotency_key, [])
+                raise RequestInFlight(job.idempotency_key, retry_after)
+            case Known():
+                owner = await self._ledger.job_by_key(job.tenant, job.idempotency_key)
+                return self._replay(request, job, owner) if owner else None
+
+    async def _commit_held(self, request: JobRequest, job: Job) -> Submission:
+        try:
+            submission = await self._commit(request, job)
+        except BaseException:
+            await self._tell_gate(self._gate.release(job.tenant, job.idempotency_key, job.fingerprint))
+            raise
+        owner = submission.job
+        await self._tell_gate(self._gate.remember(owner.tenant, owner.idempotency_key, owner.fingerprint, owner.id))
+        return submission
+
+    async def _commit(self, request: JobRequest, job: Job) -> Submission:
+        owner = await self._accept(job)
+        if owner.id != job.id:
+            return self._replay(request, job, owner)
+        if owner.state is JobState.QUEUED:
+            await self._dispatch.send(envelope(owner, 1, 0, to_work(owner.queue), self._clock.now()))
+        return Submission(owner, replayed=False)
+
+    @staticmethod
+    def _replay(request: JobRequest, job: Job, owner: Job) -> Submission:
+        if owner.fingerprint != job.fingerprint:
+            raise IdempotencyMismatch(owner.idempotency_key, request.differs_from(owner))
+        return Submission(owner, replayed=True)
+
+    @staticmethod
+    async def _tell_gate(telling: Awaitable[None]) -> None:
+        try:
+            await telling
+        except GateUnavailable as error:
+            log.warning("gate_unavailable", why=str(error))
+
+
+def validate(handler: Handler, request: JobRequest) -> None:
+    """Raise InvalidField, with JSON pointers into the request, unless the payload fits its kind."""
+    try:
+        handler.Payload.model_validate(request.payload)
+    except ValidationError as error:
+        raise InvalidField(payload_problems(error)) from None
+
+
+def payload_problems(error: ValidationError) -> Sequence[tuple[str, str]]:
+    """Pydantic's errors as (JSON pointer, message), without echoing the input."""
+    return [
+        ("/payload" + "".join(f"/{part}" for part in detail["loc"]), detail["msg"])
+        for detail in error.errors(include_url=False, include_input=False, include_context=False)
+    ]

@@ -1,0 +1,1 @@
+"""The Celery half: messages in, tickets to the engine, acknowledgements out."""

@@ -1,0 +1,95 @@
+"""The Celery application: every setting that a guarantee hangs on, with its reason.
+
+Celery is a consumer here: it takes a ticket, hands it to the engine and acknowledges. It never retries, never
+schedules, never stores a result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from celery import Celery
+from celery.worker.consumer import Consumer
+from celery.worker.consumer.delayed_delivery import DelayedDelivery
+from kombu.entity import Exchange, Queue
+
+from holdfast.adapters.rabbitmq.topology import QUORUM
+from holdfast.domain.topology import JOBS, work_queue
+from holdfast.settings import Settings
+
+KILL_MARGIN = timedelta(seconds=30)
+"""How much later than a kind's own time limit Celery kills the process: the last resort against a blocked loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One worker service: which queues it serves, and how."""
+
+    name: str
+    queues: tuple[str, ...]
+    kind: str
+    concurrency: int
+    prefetch: int
+    """Messages taken per slot. One where jobs are long, so that none waits behind another while a slot is free."""
+
+
+def pool(name: str, settings: Settings) -> Pool:
+    """The worker service `render` or `webhook`."""
+    if name == "render":
+        return Pool(name, ("image", "pdf"), "prefork", settings.worker_concurrency_render, prefetch=1)
+    return Pool(name, ("webhook", "custom"), "threads", settings.worker_concurrency_webhook, prefetch=1)
+
+
+def make_app(settings: Settings, served: Pool, longest: timedelta) -> Celery:
+    """The application of one worker process; `longest` is the longest time limit of the kinds that it serves."""
+    app = Celery("holdfast", broker=settings.rabbitmq_url.get_secret_value(), set_as_current=True)
+    app.conf.update(
+        # A message is acknowledged when the ledger has the outcome, and comes back when its worker dies.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        # By default a failed task is acknowledged, and never reaches the dead-letter exchange.
+        task_acks_on_failure_or_timeout=False,
+        # The ledger keeps results; Celery keeps none.
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        # The topology is ours: a name that is not in it is an error, not a new classic queue.
+        task_queues=[_queue(name) for name in served.queues],
+        task_create_missing_queues=False,
+        task_default_queue=work_queue(served.queues[0]),
+        task_default_queue_type="quorum",
+        task_default_exchange_type="topic",
+        # Never give up on the broker (the default is 100 tries), nor when it is away at start.
+        broker_connection_max_retries=None,
+        broker_connection_retry_on_startup=True,
+        broker_heartbeat=30,
+        # On a lost connection, let running attempts finish: their claims settle them, and redeliveries take over.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_prefetch_multiplier=served.prefetch,
+        worker_pool=served.kind,
+        worker_concurrency=served.concurrency,
+        # The engine ends an attempt in time; this kills a process whose event loop is blocked.
+        task_time_limit=(longest + KILL_MARGIN).total_seconds() if served.kind == "prefork" else None,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        accept_content=["json"],
+    )
+    # Celery would declare 28 delay queues as soon as it sees a quorum queue. Waiting happens in our retry queues.
+    Consumer.Blueprint.default_steps = [step for step in Consumer.Blueprint.default_steps if not _is_delayed(step)]
+    return app
+
+
+def _queue(name: str) -> Queue:
+    """A work queue with the arguments that `topology.declare` gives it."""
+    return Queue(  # type: ignore[no-untyped-call]
+        work_queue(name),
+        Exchange(JOBS, type="topic", durable=True),  # type: ignore[no-untyped-call]
+        routing_key=f"#.{name}",
+        durable=True,
+        queue_arguments=QUORUM,
+    )
+
+
+def _is_delayed(step: Any) -> bool:
+    return bool(step in {DelayedDelivery, f"{DelayedDelivery.__module__}:{DelayedDelivery.__name__}"})

@@ -1,0 +1,130 @@
+"""The one crossing between Celery's synchronous world and the engine's event loop.
+
+Each process that runs tasks has one loop, in a thread of its own; every task of the process runs on it.
+
+Draining. The parent holds the write end of a pipe that all its children read. When it begins to stop, or dies,
+the pipe closes: from then on new tickets are given back at once, and running ones when `grace` has passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+
+from holdfast.domain.attempt import Ticket
+from holdfast.engine.execute import Disposition, Execute
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Lifeline:
+    """A pipe whose closing means: stop. Made before any fork."""
+
+    read: int = -1
+    write: int = -1
+
+    def open(self) -> None:
+        """Make the pipe."""
+        self.read, self.write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def keep_reading_end(self) -> None:
+        """In a child: let the parent be the only writer."""
+        self.cut()
+
+    def cut(self) -> None:
+        """Close the write end; when the last one is closed every reader sees it."""
+        if self.write >= 0:
+            os.close(self.write)
+            self.write = -1
+
+
+@dataclass(slots=True, eq=False)
+class TaskLoop:
+    """Runs tickets on an event loop in a thread, from any number of other threads."""
+
+    runtime: Callable[[], AbstractAsyncContextManager[Execute]]
+    lifeline: Lifeline
+    grace: float
+    """Seconds that running attempts get after the lifeline is cut."""
+    _loop: asyncio.AbstractEventLoop | None = None
+    _thread: threading.Thread | None = None
+    _execute: Execute | None = None
+    _running: set[asyncio.Task[Disposition]] = field(default_factory=set)
+    _draining: bool = False
+    _stop: asyncio.Event | None = None
+    _failure: BaseException | None = None
+
+    def start(self) -> None:
+        """Start the thread and wait until the runtime is up; raise what kept it from coming up."""
+        up = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(up,), name="holdfast-loop", daemon=True)
+        self._thread.start()
+        up.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def run(self, ticket: Ticket, kind: str | None) -> Disposition:
+        """Run a ticket to its end; called by Celery's threads."""
+        if self._loop is None:
+            raise RuntimeError("the loop of this process has not been started")
+        return asyncio.run_coroutine_threadsafe(self._guarded(ticket, kind), self._loop).result()
+
+    def stop(self) -> None:
+        """Close the runtime and end the thread."""
+        if self._loop is not None and self._stop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(timeout=10.0)
+
+    def _serve(self, up: threading.Event) -> None:
+        try:
+            asyncio.run(self._main(up))
+        except BaseException as error:
+            self._failure = error
+        finally:
+            up.set()
+
+    async def _main(self, up: threading.Event) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        async with self.runtime() as self._execute, self._watching():
+            up.set()
+            await self._stop.wait()
+
+    @asynccontextmanager
+    async def _watching(self) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.lifeline.read, self._drain)
+        try:
+            yield
+        finally:
+            loop.remove_reader(self.lifeline.read)
+
+    def _drain(self) -> None:
+        """The lifeline is cut."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self.lifeline.read)
+        self._draining = True
+        log.info("draining", running=len(self._running), grace=self.grace)
+        loop.call_later(self.grace, self._give_back_all)
+
+    def _give_back_all(self) -> None:
+        for task in self._running:
+            task.cancel()
+
+    async def _guarded(self, ticket: Ticket, kind: str | None) -> Disposition:
+        if self._draining or self._execute is None:
+            return Disposition.GIVE_BACK
+        task = asyncio.create_task(self._execute.execute(ticket, kind))
+        self._running.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:  # before the claim, or while waiting for the ledger
+            return Disposition.GIVE_BACK
+        finally:
+            self._running.discard(task)

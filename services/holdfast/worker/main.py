@@ -1,0 +1,104 @@
+"""Run a worker: `holdfast worker render` or `holdfast worker webhook`.
+
+A prefork parent touches neither the ledger nor libvips: each child starts a loop of its own after the fork. In a
+threaded pool the process itself is the child.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from celery import Celery, signals
+
+from holdfast import bootstrap
+from holdfast.engine.execute import Execute
+from holdfast.handlers.registry import installed
+from holdfast.settings import Settings
+from holdfast.worker.celery_app import Pool, make_app, pool
+from holdfast.worker.loop import Lifeline, TaskLoop
+from holdfast.worker.tasks import register
+
+log = structlog.get_logger(__name__)
+
+CHILD_CONNECTIONS = 2
+"""Connections to the ledger of a process that runs one job at a time."""
+
+
+def main(name: str, settings: Settings) -> int:
+    """Run the worker service until it is told to stop; return its exit code."""
+    served = pool(name, settings)
+    lifeline = Lifeline()
+    lifeline.open()
+    loop = TaskLoop(lambda: _runtime(settings, served), lifeline, settings.worker_grace)
+    app = make_app(settings, served, _longest(served))
+    register(app, loop)
+    _connect_signals(settings, served, lifeline, loop)
+    return _serve(app, served)
+
+
+def _serve(app: Celery, served: Pool) -> int:
+    worker = app.Worker(
+        hostname=f"{served.name}@{socket.gethostname()}",
+        pool=served.kind,
+        concurrency=served.concurrency,
+        without_gossip=True,
+        without_mingle=True,
+        quiet=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def _runtime(settings: Settings, served: Pool) -> AbstractAsyncContextManager[Execute]:
+    if served.kind == "prefork":
+        return bootstrap.worker(settings, connections=CHILD_CONNECTIONS, children=1)
+    return bootstrap.worker(settings, connections=settings.postgres_pool, children=os.cpu_count() or 1)
+
+
+def _longest(served: Pool) -> timedelta:
+    limits = [handler.time_limit for handler in installed().all() if handler.queue in served.queues]
+    return max(limits, default=timedelta(minutes=5))
+
+
+def _connect_signals(settings: Settings, served: Pool, lifeline: Lifeline, loop: TaskLoop) -> None:
+    """Start the loop where tasks run, cut the lifeline when the worker stops, and show readiness in a file."""
+    prefork = served.kind == "prefork"
+
+    def on_logging(**_: Any) -> None:
+        """Keep Celery from replacing our logging set-up."""
+
+    def on_child(**_: Any) -> None:
+        lifeline.keep_reading_end()
+        loop.start()
+
+    def on_init(**_: Any) -> None:
+        if not prefork:
+            loop.start()
+
+    def on_ready(**_: Any) -> None:
+        log.info("worker_ready", pool=served.name, queues=served.queues, concurrency=served.concurrency)
+        if settings.worker_ready_file:
+            settings.worker_ready_file.touch()
+
+    def on_stopping(**_: Any) -> None:
+        if settings.worker_ready_file:
+            settings.worker_ready_file.unlink(missing_ok=True)
+        lifeline.cut()
+
+    def on_stopped(**_: Any) -> None:
+        if not prefork:
+            loop.stop()
+
+    keep = {"weak": False}
+    signals.setup_logging.connect(on_logging, **keep)
+    signals.worker_init.connect(on_init, **keep)
+    signals.worker_process_init.connect(on_child, **keep)
+    signals.worker_process_shutdown.connect(lambda **_: loop.stop(), **keep)
+    signals.worker_ready.connect(on_ready, **keep)
+    signals.worker_shutting_down.connect(on_stopping, **keep)
+    signals.worker_shutdown.connect(on_stopped, **keep)
