@@ -1,0 +1,1 @@
+"""HTTP: one module for each resource. Requests are checked here and handed to the engine; nothing is decided here."""

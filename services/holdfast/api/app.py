@@ -1,0 +1,102 @@
+"""The api process: routes, problems, authentication, and the steward beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
+
+from holdfast import __version__, bootstrap
+from holdfast.api import dead_letters, health, jobs, kinds, problems, uploads
+from holdfast.api.auth import Authenticator, open_to_anonymous
+from holdfast.api.body_limit import BodyLimit
+from holdfast.api.state import State
+from holdfast.domain.errors import HoldfastError
+from holdfast.settings import Settings
+from holdfast.steward import main as steward
+
+log = structlog.get_logger(__name__)
+
+BATCH_FACTOR = 16
+"""A batch body may be this many times as large as that of one job."""
+DEVELOPMENT_KEY = Settings.model_fields["signing_key"].default
+
+DESCRIPTION = """
+Durable background jobs over RabbitMQ. Post a job with an `Idempotency-Key`; a 202 means that it is committed and
+will end in exactly one of `succeeded`, `cancelled` or `dead`. Errors are problem documents (RFC 9457).
+"""
+
+
+def create(settings: Settings) -> FastAPI:
+    """The application; its runtime lives as long as its lifespan."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with bootstrap.api(settings) as runtime, _steward(settings):
+            app.state.holdfast = State(runtime)
+            app.state.authenticator = Authenticator(runtime.keys, settings)
+            yield
+
+    app = FastAPIOffline(
+        title="Holdfast", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None
+    )
+    problems.install(app)
+    app.add_middleware(BodyLimit, limit=lambda path: _body_limit(settings, path))
+    for module in (jobs, uploads, dead_letters, kinds, health):
+        app.include_router(module.router)
+    app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
+    return app
+
+
+def serve(settings: Settings) -> None:
+    """Run the api until it is told to stop."""
+    _check(settings)
+    uvicorn.run(
+        create(settings),
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=10,
+        server_header=False,
+    )
+
+
+def _check(settings: Settings) -> None:
+    """Refuse what must not run in production, and say loudly what is open in development."""
+    if settings.production and settings.signing_key == DEVELOPMENT_KEY:
+        raise HoldfastError(
+            "HOLDFAST_SIGNING_KEY is not set, so anybody could sign download links; set it to a long random text"
+        )
+    if open_to_anonymous(settings):
+        log.warning(
+            "api_open_without_key",
+            why="development on loopback: requests without an API key act as the default tenant in every role",
+        )
+
+
+def _body_limit(settings: Settings, path: str) -> int:
+    if path == "/v1/uploads":
+        return settings.limits.source_bytes
+    return settings.max_body_bytes * (BATCH_FACTOR if path == "/v1/jobs/batch" else 1)
+
+
+@contextlib.asynccontextmanager
+async def _steward(settings: Settings) -> AsyncIterator[None]:
+    """Stand for election beside the api, unless the steward runs alone."""
+    if not settings.steward_in_api:
+        yield
+        return
+    task = asyncio.create_task(steward.serve(settings))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,106 @@
+"""The dead letters: list, show, replay, drop. Replaying and dropping need the role `operate`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import Response
+
+from holdfast.api import schemas
+from holdfast.api.auth import requires
+from holdfast.api.problems import Problem
+from holdfast.api.state import State, StateDep, answer, cursor_id, next_cursor
+from holdfast.domain.dead_letter import DeadLetter
+from holdfast.domain.errors import NotFound
+from holdfast.domain.tenancy import Caller, Role
+from holdfast.ports.dead_letters import DeadLetterQuery
+
+router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
+
+Reader = Annotated[Caller, Depends(requires(Role.READ))]
+Operator = Annotated[Caller, Depends(requires(Role.OPERATE))]
+
+
+@router.get("", response_model=schemas.DeadLettersOut)
+async def list_dead_letters(
+    state: StateDep,
+    caller: Reader,
+    where: Annotated[schemas.DeadLetterFilter, Depends()],
+    settled: Annotated[bool, Query(description="Show replayed and dropped ones too.")] = False,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Response:
+    """List dead letters, newest first. An operator sees all tenants', and messages that belong to none."""
+    found = await state.runtime.dead_letters.find(_query(caller, where, limit, cursor_id(cursor), settled))
+    ids = [letter.id for letter in found]
+    shown = list(map(schemas.dead_letter_out, found))
+    return answer({"dead_letters": shown, "next_cursor": next_cursor(ids, limit)})
+
+
+@router.get("/{letter_id}", response_model=schemas.DeadLetterOut)
+async def read(letter_id: UUID, state: StateDep, caller: Reader) -> Response:
+    """Show one dead letter."""
+    return answer(schemas.dead_letter_out(await _letter(state, caller, letter_id)))
+
+
+@router.post("/replay", response_model=schemas.BulkReplayOut)
+async def replay_many(body: schemas.BulkReplayIn, state: StateDep, caller: Operator) -> Response:
+    """Replay all that match, oldest first; with `dry_run` only count them."""
+    found = await state.runtime.dead_letters.find(_query(caller, body.filter, body.limit, None, settled=False))
+    replayed = 0
+    for letter in () if body.dry_run else reversed(found):
+        replayed += await _replay(state, letter, body.priority)
+        if body.rate:
+            await asyncio.sleep(1 / body.rate)
+    skipped = 0 if body.dry_run else len(found) - replayed
+    return answer({"matched": len(found), "replayed": replayed, "skipped": skipped, "dry_run": body.dry_run})
+
+
+@router.post("/{letter_id}/replay", status_code=202, response_model=schemas.JobOut)
+async def replay(letter_id: UUID, body: schemas.ReplayIn, state: StateDep, caller: Operator) -> Response:
+    """Queue the job again: the same id and key, a fresh attempt budget, no deadline."""
+    letter = await _letter(state, caller, letter_id)
+    if not await _replay(state, letter, body.priority):
+        detail = f"dead letter {letter_id} cannot be replayed: it was replayed or dropped before, or has no job of ours"
+        raise Problem(409, "not-replayable", "Not replayable", detail)
+    job = await state.runtime.core.ledger.any_job(letter.job_id) if letter.job_id else None
+    if job is None:
+        raise NotFound(f"the job of dead letter {letter_id} is gone")
+    return answer(state.show(job), 202)
+
+
+@router.post("/{letter_id}/drop", response_model=schemas.DeadLetterOut)
+async def drop(letter_id: UUID, body: schemas.DropIn, state: StateDep, caller: Operator) -> Response:
+    """Take a dead letter off the list. Its row stays, with who dropped it and why."""
+    await _letter(state, caller, letter_id)
+    dropped = await state.runtime.dead_letters.drop(letter_id, caller.name, body.reason)
+    if dropped is None:
+        raise Problem(409, "not-droppable", "Not droppable", f"dead letter {letter_id} was replayed or dropped before")
+    return answer(schemas.dead_letter_out(dropped))
+
+
+async def _replay(state: State, letter: DeadLetter, priority: int | None) -> bool:
+    """Commit the replay, then publish; what cannot be published now the steward publishes later."""
+    ticket = await state.runtime.dead_letters.replay(letter.id, priority)
+    if ticket is None:
+        return False
+    await state.runtime.core.dispatch.send(ticket)
+    return True
+
+
+async def _letter(state: State, caller: Caller, letter_id: UUID) -> DeadLetter:
+    letter = await state.runtime.dead_letters.get(letter_id)
+    if letter is None or (Role.OPERATE not in caller.roles and letter.tenant != caller.tenant):
+        raise NotFound(f"there is no dead letter {letter_id}; `GET /v1/dead-letters` lists them")
+    return letter
+
+
+def _query(
+    caller: Caller, where: schemas.DeadLetterFilter, limit: int, before: UUID | None, settled: bool
+) -> DeadLetterQuery:
+    conditions: dict[str, Any] = where.model_dump()
+    tenant = None if Role.OPERATE in caller.roles else caller.tenant
+    return DeadLetterQuery(tenant=tenant, settled=settled, before=before, limit=limit, **conditions)

@@ -1,0 +1,206 @@
+"""Submit, read, list and cancel jobs; read their attempts and artifacts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
+
+from holdfast.api import problems, schemas
+from holdfast.api.auth import requires
+from holdfast.api.state import State, StateDep, answer, cursor_id, next_cursor
+from holdfast.domain import signed_url
+from holdfast.domain.errors import HoldfastError, InvalidField, NotCancellable, NotFound
+from holdfast.domain.idempotency import MAX_KEY_LENGTH, valid_key
+from holdfast.domain.job import ENDED, Job, JobState
+from holdfast.domain.request import JobRequest
+from holdfast.domain.tenancy import Caller, Role
+from holdfast.engine.results import artifacts_of
+from holdfast.ports.artifacts import Artifact
+from holdfast.ports.ledger import JobQuery
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+LONGEST_WAIT = 30.0
+"""Seconds that a read may wait for a job to end."""
+LOOK_EVERY = 0.1
+"""Seconds between two looks of a waiting read."""
+REPLAYED = {"Idempotent-Replayed": "true"}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    422: {"description": "A problem document that names the field", "content": {problems.MEDIA_TYPE: {}}},
+    503: {"description": "A dependency is away; `Retry-After` says when to try again"},
+}
+
+Submitter = Annotated[Caller, Depends(requires(Role.SUBMIT))]
+Reader = Annotated[Caller, Depends(requires(Role.READ))]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description=f"Up to {MAX_KEY_LENGTH} visible ASCII characters. The same key and request returns the same job.",
+    ),
+]
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=schemas.JobOut,
+    responses=PROBLEMS | {409: {"description": "A request with this key is still in flight"}},
+)
+async def submit(
+    body: schemas.JobIn,
+    state: StateDep,
+    caller: Submitter,
+    key: Key = None,
+    traceparent: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Accept a job. 202 means that it is committed: it will end as succeeded, cancelled or dead, and never vanish."""
+    _check_key(key, "header:Idempotency-Key")
+    submission = await state.runtime.submit.submit(body.request(caller.tenant, key, traceparent))
+    headers = {"Location": f"/v1/jobs/{submission.job.id}"} | (REPLAYED if submission.replayed else {})
+    return answer(state.show(submission.job), 202, headers)
+
+
+@router.post("/batch", status_code=207, response_model=schemas.BatchOut, responses=PROBLEMS)
+async def submit_batch(body: schemas.BatchIn, state: StateDep, caller: Submitter) -> Response:
+    """Accept up to 1,000 jobs. Each has an outcome of its own; a refused one does not hold up the others."""
+    requests = [job.request(caller.tenant, job.idempotency_key, None) for job in body.jobs]
+    return answer({"outcomes": await asyncio.gather(*(_outcome(state, request) for request in requests))}, 207)
+
+
+@router.get("", response_model=schemas.JobsOut)
+async def list_jobs(
+    state: StateDep,
+    caller: Reader,
+    job_state: Annotated[JobState | None, Query(alias="state")] = None,
+    kind: str | None = None,
+    tag: str | None = None,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Response:
+    """List jobs, newest first."""
+    query = JobQuery(caller.tenant, job_state, kind, tag, cursor_id(cursor), limit)
+    found = await state.runtime.core.ledger.jobs(query)
+    ids = [job.id for job in found]
+    return answer({"jobs": [state.show(job) for job in found], "next_cursor": next_cursor(ids, limit)})
+
+
+@router.get("/{job_id}", response_model=schemas.JobOut)
+async def read(
+    job_id: UUID,
+    state: StateDep,
+    caller: Reader,
+    wait: Annotated[float, Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for the job to end.")] = 0,
+) -> Response:
+    """Read a job; with `wait`, answer as soon as it has ended, or as it stands after that time."""
+    end = time.monotonic() + wait
+    job = await _job(state, caller, job_id)
+    while job.state not in ENDED and time.monotonic() < end:
+        await asyncio.sleep(LOOK_EVERY)
+        job = await _job(state, caller, job_id)
+    return answer(state.show(job))
+
+
+@router.get("/{job_id}/attempts", response_model=schemas.AttemptsOut)
+async def attempts(job_id: UUID, state: StateDep, caller: Reader) -> Response:
+    """Read the attempts of a job, oldest first, each with its failure and what its handler kept of it."""
+    await _job(state, caller, job_id)
+    found = await state.runtime.core.ledger.attempts(job_id)
+    return answer({"attempts": list(map(schemas.attempt_out, found))})
+
+
+@router.get("/{job_id}/artifacts/{name}", response_class=StreamingResponse)
+async def artifact(
+    job_id: UUID,
+    name: str,
+    request: Request,
+    state: StateDep,
+    expires: str | None = None,
+    signature: str | None = None,
+) -> Response:
+    """Download a file that the job made: with a key, or by a signed link of the job's answer."""
+    if expires is not None and signature is not None:
+        job = await _job_by_link(state, request, job_id, expires, signature)
+    else:
+        job = await _job(state, await requires(Role.READ)(request), job_id)
+    found = _artifact(job, name)
+    store = state.runtime.core.artifacts
+    url = await store.url(found.key, found.media_type, _lifetime(state))
+    if url is not None:
+        return RedirectResponse(url, 307)
+    headers = {
+        "Content-Length": str(found.size),
+        "Content-Disposition": f'attachment; filename="{found.name}"',
+        "ETag": f'"{found.sha256}"',
+        "Cache-Control": "private, immutable, max-age=3600",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return StreamingResponse(store.stream(found.key), media_type=found.media_type, headers=headers)
+
+
+@router.post("/{job_id}/cancel", response_model=schemas.JobOut, responses={409: {"description": "Running or ended"}})
+async def cancel(job_id: UUID, state: StateDep, caller: Submitter) -> Response:
+    """Cancel a job that has not started. Cancelling a cancelled job is not an error."""
+    job = await state.runtime.core.ledger.cancel(caller.tenant, job_id)
+    if job is None:
+        raise _no_job(job_id)
+    if job.state is not JobState.CANCELLED:
+        raise NotCancellable(job.id, job.state)
+    return answer(state.show(job))
+
+
+async def _outcome(state: State, request: JobRequest) -> dict[str, Any]:
+    try:
+        _check_key(request.key, "/idempotency_key")
+        submission = await state.runtime.submit.submit(request)
+    except HoldfastError as error:
+        problem = problems.of(error)
+        return {"status": problem.status, "problem": problem.document}
+    return {"status": 202, "replayed": submission.replayed, "job": state.show(submission.job)}
+
+
+def _check_key(key: str | None, pointer: str) -> None:
+    if key is not None and not valid_key(key):
+        advice = f"must be 1 to {MAX_KEY_LENGTH} visible ASCII characters without spaces, such as a UUID"
+        raise InvalidField([(pointer, advice)])
+
+
+async def _job(state: State, caller: Caller, job_id: UUID) -> Job:
+    job = await state.runtime.core.ledger.job(caller.tenant, job_id)
+    if job is None:
+        raise _no_job(job_id)
+    return job
+
+
+async def _job_by_link(state: State, request: Request, job_id: UUID, expires: str, signature: str) -> Job:
+    """The job of a signed link: the signature stands in for the key."""
+    core = state.runtime.core
+    path = request.scope["raw_path"].decode("ascii").partition("?")[0]
+    if not signed_url.verify(path, expires, signature, state.signing_key(), core.clock.now()):
+        detail = "the download link is not genuine or has expired; read the job again for a new one"
+        raise problems.Problem(403, "link-expired", "Link expired", detail)
+    job = await core.ledger.any_job(job_id)
+    if job is None:
+        raise _no_job(job_id)
+    return job
+
+
+def _artifact(job: Job, name: str) -> Artifact:
+    for found in artifacts_of(job.result):
+        if found.name == name:
+            return found
+    raise NotFound(f"job {job.id} ({job.state}) has no artifact {name!r}; its answer lists those it has")
+
+
+def _lifetime(state: State) -> timedelta:
+    return timedelta(seconds=state.runtime.core.settings.artifact_url_lifetime)
+
+
+def _no_job(job_id: UUID) -> NotFound:
+    return NotFound(f"there is no job {job_id}; `GET /v1/jobs` lists yours")
