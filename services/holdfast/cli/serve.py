@@ -1,0 +1,64 @@
+"""The processes of the platform: `holdfast api`, `holdfast worker`, `holdfast steward`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from holdfast.settings import Settings
+
+
+class WorkerPool(StrEnum):
+    """The two worker services."""
+
+    RENDER = "render"
+    WEBHOOK = "webhook"
+
+
+PROCESSES = "Processes"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command(rich_help_panel=PROCESSES)(api)
+    app.command(rich_help_panel=PROCESSES)(worker)
+    app.command(rich_help_panel=PROCESSES)(steward)
+
+
+def api() -> None:
+    """Serve the HTTP api (HOLDFAST_API_HOST, HOLDFAST_API_PORT), and stand for election as steward."""
+    settings = _process("api")
+    from holdfast.api.app import serve
+
+    serve(settings)
+
+
+def worker(
+    pool: Annotated[WorkerPool, typer.Argument(help="render runs image.* and pdf.*; webhook runs the rest.")],
+) -> None:
+    """Run jobs from RabbitMQ until told to stop; SIGTERM lets running jobs finish, then gives them back."""
+    settings = _process(f"worker-{pool}")
+    from holdfast.worker.main import main
+
+    raise typer.Exit(main(pool.value, settings))
+
+
+def steward() -> None:
+    """Stand for election as steward without an api (set HOLDFAST_STEWARD_IN_API=false there)."""
+    settings = _process("steward")
+    from holdfast.steward.main import main
+
+    main(settings)
+
+
+def _process(service: str) -> Settings:
+    """Read the settings and set up the log of a process."""
+    from holdfast.cli.session import settings_or_exit
+    from holdfast.telemetry import logs
+
+    settings = settings_or_exit()
+    logs.configure(settings.log_level, settings.log_format, service)
+    return settings
