@@ -1,0 +1,1 @@
+"""Four kinds of jobs in a package of their own: mail, payments, reports and data pipelines."""

@@ -1,0 +1,34 @@
+"""What the adapters' own tests share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import amqp
+import pytest
+
+from holdfast.adapters.rabbitmq.connection import connect
+from holdfast.adapters.rabbitmq.publisher import Publisher
+from holdfast.bootstrap import apply_topology
+from holdfast.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def broker(settings: Settings) -> Settings:
+    """The run's virtual host with its queues and policies."""
+    apply_topology(settings)
+    return settings
+
+
+@pytest.fixture
+def channel(broker: Settings) -> Iterator[amqp.Channel]:
+    connection = connect(broker.rabbitmq_url.get_secret_value(), name="test")
+    yield connection.channel()
+    connection.close()
+
+
+@pytest.fixture
+async def publisher(broker: Settings) -> AsyncIterator[Publisher]:
+    made = Publisher(broker.rabbitmq_url.get_secret_value())
+    yield made
+    made.close()
