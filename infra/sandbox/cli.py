@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import platform, tools, venv
+from . import envfile, native, platform, tools, venv
 from .errors import EXIT_CODE, SandboxError
 from .home import REPOSITORY, Home
 from .progress import say, step
@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _up(home: Home, arguments: argparse.Namespace) -> int:
     with home.locked(), step("sandbox is up"):
         Sandbox(home, os.environ).up(arguments.services)
+        envfile.update(home.env_file, native.ensure(home.root))
     return 0
 
 
@@ -108,6 +109,12 @@ def _venv(home: Home, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _uv(home: Home, arguments: argparse.Namespace) -> int:
+    with step(f"uv {' '.join(arguments.argv[:2])}"):
+        venv.run_uv(home, REPOSITORY, arguments.argv)
+    return 0
+
+
 def _print_table(rows: Sequence[Row]) -> None:
     print(f"{'SERVICE':<12} {'VERSION':<9} {'STATE':<12} {'PID':>8} {'MEMORY':>8}  PORTS")
     for row in rows:
@@ -156,6 +163,9 @@ def _parser() -> argparse.ArgumentParser:
     execute.add_argument("argv", nargs=argparse.REMAINDER, metavar="TOOL ARGUMENT…")
     execute.set_defaults(run=_exec)
 
+    uv = commands.add_parser("uv", help="run the pinned uv with the index settings of pip")
+    uv.add_argument("argv", nargs=argparse.REMAINDER, metavar="ARGUMENT…")
+    uv.set_defaults(run=_uv)
     environment = commands.add_parser("venv", help="make .venv from requirements.lock")
     environment.add_argument("--target", type=Path, default=REPOSITORY / ".venv")
     environment.add_argument("--project", type=Path, default=REPOSITORY, help=argparse.SUPPRESS)

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +65,12 @@ def make(home: Home, project: Path, target: Path) -> None:
             uv.run(project, "venv", "--clear", "--no-project", "--python", str(python), str(target))
     _sync(uv, project, target)
     (target / STAMP).write_text(stamp)
+
+
+def run_uv(home: Home, project: Path, arguments: Sequence[str]) -> None:
+    """Run the pinned uv in `project`, with the user's pip settings."""
+    pip = find_pip(home, find_python(os.environ))
+    _Uv(_install_uv(home, pip), uv_settings(_pip_settings(pip), os.environ)).run(project, *arguments)
 
 
 def find_python(environ: Mapping[str, str]) -> Path:

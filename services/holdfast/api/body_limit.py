@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from holdfast.api.problems import Problem
@@ -25,17 +26,47 @@ class BodyLimit:
         if declared.isdigit() and int(declared) > limit:
             await _too_large(limit).response(scope["path"])(scope, receive, send)
             return
-        read = 0
+        body = _Counted(receive, limit)
+        answer = _Answer(send, body)
+        try:
+            await self._app(scope, body.receive, answer.send)
+        except ClientDisconnect:
+            if not body.exceeded:
+                raise
+        if body.exceeded and not answer.started:
+            await _too_large(limit).response(scope["path"])(scope, receive, send)
 
-        async def counted() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > limit:
-                raise _too_large(limit)
-            return message
 
-        await self._app(scope, counted, send)
+class _Counted:
+    """A body that ends, as if the client had gone, where it exceeds its limit."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive, self._left = receive, limit
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the body was larger than its limit."""
+        return self._left < 0
+
+    async def receive(self) -> Message:
+        """The next part, or a disconnect."""
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        return {"type": "http.disconnect"} if self.exceeded else message
+
+
+class _Answer:
+    """What the application says, unless its body was cut: then it speaks of something that did not happen."""
+
+    def __init__(self, send: Send, body: _Counted) -> None:
+        self._send, self._body = send, body
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        """Pass it on."""
+        if self.started or not self._body.exceeded:
+            self.started = True
+            await self._send(message)
 
 
 def _too_large(limit: int) -> Problem:

@@ -58,7 +58,9 @@ StateDep = Annotated[State, Depends(_state)]
 
 def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON, written by orjson without a second validation. (asyncpg's UUIDs are a class of their own: `str` them.)"""
-    return Response(orjson.dumps(content, default=str), status, headers=dict(headers or {}), media_type="application/json")
+    return Response(
+        orjson.dumps(content, default=str), status, headers=dict(headers or {}), media_type="application/json"
+    )
 
 
 def cursor_id(cursor: str | None) -> UUID | None:

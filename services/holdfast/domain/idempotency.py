@@ -24,16 +24,20 @@ def valid_key(key: str) -> bool:
 
 def fingerprint(request: Mapping[str, Any]) -> bytes:
     """SHA-256 over the canonical JSON of the request (sorted keys, no spaces): 32 bytes."""
-    canonical = json.dumps(request, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(_canonical(request).encode("utf-8", "surrogatepass")).digest()
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any], at: str = "") -> Iterator[str]:
-    """JSON pointers of the fields in which two requests differ, without their values."""
+    """JSON pointers (RFC 6901) of the fields in which two requests differ, without their values."""
     for key in sorted(first.keys() | second.keys()):
-        pointer = f"{at}/{key}"
+        pointer = f"{at}/{key.replace('~', '~0').replace('/', '~1')}"
         one, other = first.get(key), second.get(key)
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             yield from differences(one, other, pointer)
-        elif one != other:
+        elif key not in first or key not in second or _canonical(one) != _canonical(other):
             yield pointer
+
+
+def _canonical(value: Any) -> str:
+    """JSON in one form; unlike Python it tells 1, 1.0 and true apart, as the fingerprint must."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)

@@ -52,7 +52,7 @@ def decide(claim: Claim, outcome: Outcome, policy: RetryPolicy, now: datetime, d
         case Park(at_least, _, detail):
             return _wait(claim, place(at_least, draw), AttemptState.PARKED, claim.attempt, now, None, detail)
         case Bury(failure, detail):
-            return _bury(claim, failure, detail)
+            return _bury(claim, replace(failure, reason=failure.reason or DeadReason.REJECTED), detail)
         case _:
             assert_never(outcome)
 

@@ -46,8 +46,10 @@ class BuryDead:
         elif job.state is JobState.DEAD:
             await self._file(message, job, job.failure or UNPARSEABLE)
         elif message.death == "delivery_limit" and await self._crashes(job) > DELIVERY_LIMIT:
-            await self._ledger.bury(job.id, job.attempt, POISONED)
-            await self._file(message, job, POISONED)
+            if await self._ledger.bury(job.id, job.attempt, POISONED):
+                await self._file(message, job, POISONED)
+            else:  # it ended or moved on: this message is of no account any more
+                log.info("dead_letter_outdated", job_id=str(job.id), attempt=message.attempt)
         else:
             await self._reissue(job, message)
 

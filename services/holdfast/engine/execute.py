@@ -31,7 +31,7 @@ from holdfast.domain.errors import LedgerUnavailable, Rejected, StaleClaim, TryL
 from holdfast.domain.job import JobState
 from holdfast.domain.settlement import Settlement, decide
 from holdfast.engine.dispatch import Dispatch
-from holdfast.engine.results import artifacts_of, with_artifacts
+from holdfast.engine.results import artifacts_of, sound, with_artifacts
 from holdfast.engine.submit import payload_problems
 from holdfast.ports.artifacts import Artifact, Artifacts
 from holdfast.ports.clock import Clock
@@ -125,7 +125,9 @@ class Execute:
             return Bury(
                 Failure(DeadReason.REJECTED, "InvalidPayload", f"the payload does not fit its kind: {problems}")
             )
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _cancelled():
+                raise
             log.exception("handler_failed")
             message = f"the handler of {job.kind} failed unexpectedly: {type(error).__name__}: {error}"
             return Retry(Failure(None, type(error).__name__, message, traceback.format_exc(limit=-20)))
@@ -136,7 +138,7 @@ class Execute:
         limit = handler.time_limit.total_seconds()
         try:
             async with asyncio.timeout(limit) as timer:
-                return with_artifacts(await handler.run(context, payload), context.saved)
+                return with_artifacts(sound(await handler.run(context, payload)), context.saved)
         except TimeoutError:
             if not timer.expired():  # the handler's own, not ours
                 raise
@@ -251,6 +253,12 @@ class Execute:
             return self._kinds.get(kind).policy
         except UnknownKind:
             return DEFAULT_POLICY
+
+
+def _cancelled() -> bool:
+    """Whether it is this task that somebody cancelled, and not one that the handler awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _pauses() -> Iterator[float]:

@@ -9,8 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from holdfast.domain.attempt import Outcome, Succeeded
+import orjson
+
+from holdfast.domain.attempt import Bury, Outcome, Park, Retry, Succeeded
 from holdfast.ports.artifacts import Artifact
+
+
+def sound(outcome: object) -> Outcome:
+    """What a handler returned; raise TypeError unless it is an outcome that the ledger can write down as JSON."""
+    if not isinstance(outcome, Succeeded | Retry | Park | Bury):
+        raise TypeError(f"run() returned {type(outcome).__name__}; return Succeeded, Retry, Park or Bury")
+    orjson.dumps(outcome.detail)
+    if isinstance(outcome, Succeeded):
+        orjson.dumps(outcome.result)
+    return outcome
 
 
 def with_artifacts(outcome: Outcome, saved: Sequence[Artifact]) -> Outcome:

@@ -34,5 +34,8 @@ class Outbox(Protocol):
         ...
 
     async def reissue(self, job_id: UUID, attempt: int) -> Envelope | None:
-        """A new ticket for an attempt whose message is gone through no fault of the job; None when it has moved on."""
+        """A new ticket for an attempt whose message is gone through no fault of the job.
+
+        None when the job has moved on, or waits for its due time: `promote` will write its ticket.
+        """
         ...

@@ -7,6 +7,7 @@ threaded pool the process itself is the child.
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
@@ -27,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 CHILD_CONNECTIONS = 2
 """Connections to the ledger of a process that runs one job at a time."""
+CHILD_ENGINES = 2
+"""Isolated processes below each of them: one that has loaded libvips, one that has loaded WeasyPrint."""
 
 
 def main(name: str, settings: Settings) -> int:
@@ -42,8 +45,13 @@ def main(name: str, settings: Settings) -> int:
 
 
 def _serve(app: Celery, served: Pool) -> int:
+    """Run Celery's worker under a name of its own.
+
+    Its control queue is exclusive and named after it: a successor with the same name would be refused for as long
+    as the broker has not noticed that the worker before it is dead.
+    """
     worker = app.Worker(
-        hostname=f"{served.name}@{socket.gethostname()}",
+        hostname=f"{served.name}-{secrets.token_hex(3)}@{socket.gethostname()}",
         pool=served.kind,
         concurrency=served.concurrency,
         without_gossip=True,
@@ -56,7 +64,7 @@ def _serve(app: Celery, served: Pool) -> int:
 
 def _runtime(settings: Settings, served: Pool) -> AbstractAsyncContextManager[Execute]:
     if served.kind == "prefork":
-        return bootstrap.worker(settings, connections=CHILD_CONNECTIONS, children=1)
+        return bootstrap.worker(settings, connections=CHILD_CONNECTIONS, children=CHILD_ENGINES)
     return bootstrap.worker(settings, connections=settings.postgres_pool, children=os.cpu_count() or 1)
 
 

@@ -204,7 +204,9 @@ class MemoryLedger:
     async def reissue(self, job_id: UUID, attempt: int) -> Envelope | None:
         """One job's ticket, made anew."""
         record = self.records.get(job_id)
-        return self._requeue(record) if record is not None and _open(record.job, attempt) else None
+        if record is None or not _open(record.job, attempt) or record.job.due_at is not None:
+            return None
+        return self._requeue(record)
 
     # -- what both need ---------------------------------------------------------------------------------------
 
@@ -262,12 +264,13 @@ class MemoryDeadLetters:
 
     async def archive(self, letters: Sequence[DeadLetter]) -> None:
         """The first letter of an attempt stays."""
-        known = {(letter.job_id, letter.attempt) for letter in self._letters.values() if letter.job_id}
+        known = {(letter.job_id, letter.attempt) for letter in self._letters.values()}
         for letter in letters:
-            if (letter.job_id, letter.attempt) not in known:
-                self._letters[letter.id] = letter
-                if letter.job_id is not None:
-                    known.add((letter.job_id, letter.attempt))
+            named = letter.job_id is not None and letter.attempt is not None
+            if letter.id in self._letters or (named and (letter.job_id, letter.attempt) in known):
+                continue
+            self._letters[letter.id] = letter
+            known.add((letter.job_id, letter.attempt))
 
     async def find(self, query: DeadLetterQuery) -> list[DeadLetter]:
         """Newest first."""

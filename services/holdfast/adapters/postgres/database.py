@@ -33,6 +33,7 @@ _PASSING = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.UndefinedTableError,
     asyncpg.InternalClientError,
+    asyncpg.TransactionRollbackError,  # a deadlock or a serialization failure: the statement did nothing
 )
 
 

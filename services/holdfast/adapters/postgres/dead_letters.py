@@ -20,7 +20,7 @@ ARCHIVE = """
 INSERT INTO dead_letters (id, job_id, attempt, tenant, kind, reason, error, message, attempts, headers, body, died_at)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
                      $9::int[], $10::json[], $11::bytea[], $12::timestamptz[])
-ON CONFLICT (job_id, attempt) DO NOTHING
+ON CONFLICT DO NOTHING
 """
 
 FIND = """
@@ -75,8 +75,8 @@ class PostgresDeadLetters:
             [letter.tenant for letter in letters],
             [letter.kind for letter in letters],
             [letter.reason.value for letter in letters],
-            [letter.error for letter in letters],
-            [letter.message for letter in letters],
+            [rows.printable(letter.error) for letter in letters],
+            [rows.printable(letter.message) for letter in letters],
             [letter.attempts for letter in letters],
             [rows.dump(letter.headers) for letter in letters],
             [letter.body for letter in letters],

@@ -59,7 +59,7 @@ WITH lost AS (
 REISSUE = f"""
 WITH moved AS (
   UPDATE jobs SET state = 'queued', lease_until = NULL, token = token + 1
-  WHERE id = $1 AND attempt = $2 AND state IN ('queued', 'waiting', 'running') {_RETURNING}
+  WHERE id = $1 AND attempt = $2 AND state IN ('queued', 'waiting', 'running') AND due_at IS NULL {_RETURNING}
 ) {_TICKETS}
 """
 

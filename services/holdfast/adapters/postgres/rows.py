@@ -29,7 +29,14 @@ def dump(value: Mapping[str, Any] | tuple[str, ...] | None) -> str | None:
 
 def dump_failure(failure: Failure | None) -> str | None:
     """A failure as JSON text."""
-    return None if failure is None else dump(asdict(failure))
+    if failure is None:
+        return None
+    return dump({name: printable(text) if isinstance(text, str) else text for name, text in asdict(failure).items()})
+
+
+def printable(text: str) -> str:
+    """An error's text with what Postgres cannot keep (NUL, lone surrogates) replaced, for it may quote any input."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
 def to_failure(value: dict[str, Any] | None) -> Failure | None:

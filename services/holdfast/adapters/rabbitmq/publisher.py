@@ -92,6 +92,9 @@ class Publisher:
         if self._thread is not None:
             self._wake()
             self._thread.join(timeout=self._timeout)
+        if self._thread is None or not self._thread.is_alive():
+            os.close(self._wake_read)
+            os.close(self._wake_write)
 
     def _ensure_thread(self) -> None:
         if self._thread is not None:
@@ -119,8 +122,6 @@ class Publisher:
                 self._closing.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
         self._lose("the publisher was closed")
-        os.close(self._wake_read)
-        os.close(self._wake_write)
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[tuple[amqp.Connection, amqp.Channel]]:

@@ -1,0 +1,88 @@
+# Holdfast. `make help` lists what there is to do; every target does its own set-up.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export HOLDFAST_HOME ?= $(CURDIR)/.holdfast
+SANDBOX := python3 infra/sandbox
+BIN := .venv/bin
+# Runs a command with the addresses of the sandbox's services.
+WITH := set -a; . "$(HOLDFAST_HOME)/env"; set +a;
+# The demo's receiver listens on loopback, which the egress guard refuses unless told otherwise.
+export HOLDFAST_EGRESS_ALLOW ?= ["127.0.0.0/8"]
+PYTEST := $(BIN)/python -m pytest
+
+##@ Try it
+
+.PHONY: demo
+demo: up ## Run the main job on real input and check every result (writes out/)
+	@$(WITH) $(BIN)/python examples/demo/demo.py --out out
+
+.PHONY: up
+up: services ## Start the platform: services, api and both workers; leaves it running
+	@$(WITH) $(BIN)/holdfast db upgrade && $(BIN)/holdfast topology apply
+	@$(SANDBOX) platform up
+
+.PHONY: down
+down: ## Stop the platform and its services; data stays
+	@$(SANDBOX) down
+
+.PHONY: status
+status: ## Show what runs, and where
+	@$(SANDBOX) status || true
+	@$(SANDBOX) platform status
+
+.PHONY: logs
+logs: ## Follow the logs of api and workers
+	@tail -n 20 -F "$(HOLDFAST_HOME)"/log/{api,worker-render,worker-webhook}.log
+
+.PHONY: wipe
+wipe: ## Stop everything and remove it: services, data, virtual environment
+	@$(SANDBOX) wipe && rm -rf .venv out
+
+##@ Test it
+
+.PHONY: test
+test: services ## Run every test against real RabbitMQ, Redis and PostgreSQL
+	@$(WITH) $(PYTEST) $(ARGS)
+
+.PHONY: test-unit
+test-unit: setup ## Run the tests that need no service
+	@$(PYTEST) tests/unit $(ARGS)
+
+.PHONY: test-interpreters
+test-interpreters: setup ## Run the unit tests on every Python >= 3.11 of this machine
+	@infra/interpreters $(ARGS)
+
+.PHONY: check
+check: setup ## Lint, types and import contracts
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+.PHONY: format
+format: setup ## Format and fix what can be fixed
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+##@ Set it up
+
+.PHONY: setup
+setup: ## Make the virtual environment from requirements.lock
+	@$(SANDBOX) venv
+
+.PHONY: services
+services: setup ## Start RabbitMQ, Redis, PostgreSQL and Prometheus from Debian packages
+	@$(SANDBOX) up
+
+.PHONY: lock
+lock: setup ## Resolve the dependencies anew into requirements.lock
+	@UV_INDEX= UV_FIND_LINKS= $(SANDBOX) uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --upgrade \
+	  --custom-compile-command "make lock" --group dev pyproject.toml -o requirements.lock
+
+.PHONY: docs
+docs: setup ## Regenerate the generated parts of docs/
+	@$(BIN)/python docs/generate.py
+
+.PHONY: help
+help: ## Show this page
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  \033[36mmake %-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,174 @@
+"""Workers that are killed, stopped or poisoned in the middle of a job."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from harness import Platform, eventually
+
+
+class SlowReceiver:
+    """Counts deliveries by webhook-id, and holds each answer until it is let go."""
+
+    def __init__(self) -> None:
+        self.deliveries: Counter[str] = Counter()
+        self.go = threading.Event()
+        outer = self
+
+        class Endpoint(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                outer.deliveries[self.headers["webhook-id"]] += 1
+                outer.go.wait(60)
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.go.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def slow() -> Iterator[SlowReceiver]:
+    running = SlowReceiver()
+    yield running
+    running.close()
+
+
+def post(platform: Platform, kind: str, payload: dict[str, Any]) -> str:
+    with platform.client() as client:
+        response = client.post("/v1/jobs", json={"kind": kind, "payload": payload})
+        assert response.status_code == 202, response.text
+        job_id: str = response.json()["id"]
+        return job_id
+
+
+def ended(platform: Platform, job_id: str, within: float = 60.0) -> dict[str, Any]:
+    with platform.client() as client:
+        return eventually(
+            lambda: client.get(f"/v1/jobs/{job_id}", params={"wait": 5}).json(),
+            lambda job: job["state"] in {"succeeded", "dead", "cancelled"},
+            within=within,
+        )
+
+
+def attempts(platform: Platform, job_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = httpx.get(f"{platform.url}/v1/jobs/{job_id}/attempts").json()["attempts"]
+    return found
+
+
+def test_kill_9_of_a_whole_worker_in_the_middle_of_a_job_succeeds_it_once(
+    fragile: Platform, slow: SlowReceiver
+) -> None:
+    worker = fragile.start("worker-webhook")
+    fragile.wait_ready("worker-webhook")
+    job_id = post(fragile, "webhook.dispatch", {"url": slow.url, "body": {}})
+    eventually(slow.deliveries.total)
+    worker.kill_all()
+    fragile.start("successor", command="worker-webhook")
+    eventually(lambda: slow.deliveries.total() == 2)
+    slow.go.set()
+    job = ended(fragile, job_id)
+    assert (job["state"], job["attempt"]) == ("succeeded", 1)
+    assert [(a["state"], a["deliveries"]) for a in attempts(fragile, job_id)] == [("succeeded", 2)]
+    assert list(slow.deliveries.values()) == [2], "the same webhook-id, so that the receiver can tell"
+
+
+@pytest.mark.parametrize("victim", ["child", "parent"])
+def test_kill_9_in_the_render_pool_succeeds_the_job_once(fragile: Platform, victim: str) -> None:
+    worker = fragile.start("worker-render")
+    fragile.wait_ready("worker-render")
+    html = "<style>td{border:1px solid}</style><table>" + "<tr><td>cell</td><td>cell</td></tr>" * 3000 + "</table>"
+    job_id = post(fragile, "pdf.render", {"html": html})
+    with fragile.client() as client:
+        eventually(lambda: client.get(f"/v1/jobs/{job_id}").json()["state"] == "running")
+    pid = int(attempts(fragile, job_id)[0]["worker"].rsplit(":", 1)[1])
+    assert psutil.pid_exists(pid)
+    below = worker.children()
+    os.kill(pid if victim == "child" else worker.process.pid, signal.SIGKILL)
+    if victim == "parent":
+        worker.process.wait()
+        fragile.start("successor", command="worker-render")
+    job = ended(fragile, job_id, within=90)
+    assert (job["state"], job["attempt"]) == ("succeeded", 1)
+    assert attempts(fragile, job_id)[0]["deliveries"] >= 2
+    if victim == "parent":
+        eventually(lambda: [p.pid for p in below if p.is_running() and p.status() != "zombie"], lambda left: not left)
+
+
+def test_a_stopping_worker_finishes_what_it_can(fragile: Platform, slow: SlowReceiver) -> None:
+    worker = fragile.start("worker-webhook")
+    fragile.wait_ready("worker-webhook")
+    job_id = post(fragile, "webhook.dispatch", {"url": slow.url, "body": {}})
+    eventually(slow.deliveries.total)
+    worker.process.send_signal(signal.SIGTERM)
+    eventually(lambda: "draining" in worker.log.read_text())
+    slow.go.set()
+    assert worker.process.wait(30) == 0
+    assert ended(fragile, job_id)["state"] == "succeeded"
+    assert attempts(fragile, job_id)[0]["deliveries"] == 1
+
+
+@pytest.mark.parametrize("pool", ["worker-webhook", "worker-render"])
+def test_a_stopping_worker_gives_the_rest_back_unspent(fragile: Platform, pool: str, slow: SlowReceiver) -> None:
+    worker = fragile.start(pool, worker_grace=0.5)
+    fragile.wait_ready(pool)
+    if pool == "worker-webhook":
+        job_id = post(fragile, "webhook.dispatch", {"url": slow.url, "body": {}})
+        eventually(slow.deliveries.total)
+    else:
+        source = {"url": slow.url}
+        slow_get(slow)
+        job_id = post(fragile, "image.transform", {"source": source, "variants": [{"name": "a", "width": 9}]})
+        eventually(slow.deliveries.total)
+    assert worker.terminate() == 0, worker.tail()
+    with fragile.client() as client:
+        assert client.get(f"/v1/jobs/{job_id}").json()["state"] == "queued"
+    (attempt,) = attempts(fragile, job_id)
+    assert (attempt["state"], attempt["deliveries"]) == ("returned", 0)
+    slow.go.set()
+    fragile.start("successor", command=pool)
+    job = ended(fragile, job_id)
+    assert job["attempt"] == 1
+    assert attempts(fragile, job_id)[0]["deliveries"] == 1
+
+
+def slow_get(slow: SlowReceiver) -> None:
+    """Let the receiver hold GETs too."""
+    endpoint: Any = slow._server.RequestHandlerClass
+    endpoint.do_GET = endpoint.do_POST
+
+
+def test_a_job_that_kills_its_worker_is_taken_out_as_poisoned_and_costs_its_neighbours_nothing(
+    fragile: Platform,
+) -> None:
+    fragile.start("worker-render")
+    fragile.wait_ready("worker-render")
+    poison = post(fragile, "test.crash", {})
+    neighbours = [post(fragile, "pdf.render", {"html": f"<p>{n}</p>"}) for n in range(4)]
+    job = ended(fragile, poison, within=90)
+    assert (job["state"], job["failure"]["reason"]) == ("dead", "poisoned")
+    assert [ended(fragile, job_id)["state"] for job_id in neighbours] == ["succeeded"] * 4
+    with fragile.client() as client:
+        letters = eventually(
+            lambda: client.get("/v1/dead-letters", params={"reason": "poisoned"}).json()["dead_letters"]
+        )
+    assert poison in {letter["job_id"] for letter in letters}
