@@ -9,8 +9,8 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -75,8 +75,21 @@ def fresh(services: dict[str, str], folder: Path) -> Iterator[Settings]:
 
 
 @pytest.fixture(scope="session")
+def fresh_settings() -> Callable[[dict[str, str], Path], AbstractContextManager[Settings]]:
+    """`fresh`, for services other than the run's."""
+    return fresh
+
+
+@pytest.fixture(scope="session")
 def settings(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of the whole run."""
+    with fresh(services, tmp_path_factory.mktemp("artifacts")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def module_settings(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of one module, whose broker and ledger nobody else uses."""
     with fresh(services, tmp_path_factory.mktemp("artifacts")) as made:
         yield made
 

@@ -117,6 +117,7 @@ class Platform:
     def start(self, name: str, *, command: str | None = None, **settings: Any) -> Member:
         """Start a process; `settings` override the platform's for this one."""
         ready = self.folder / f"{name}.ready"
+        ready.unlink(missing_ok=True)  # a killed predecessor left it
         log = self.folder / f"{name}.log"
         environment = self._environment(ready, settings)
         with log.open("ab") as output:

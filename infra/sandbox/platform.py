@@ -128,7 +128,6 @@ class Platform:
         own = {"HOLDFAST_API_PORT": str(self.ports[API]), "PYTHONUNBUFFERED": "1"}
         if member.role != API:
             own["HOLDFAST_WORKER_READY_FILE"] = str(self._ready_file(member))
-            own["HOLDFAST_WORKER_NAME"] = member.name
         return {**os.environ, **envfile.read(self.home.env_file), **own}
 
     def _wait(self, member: Member) -> None:

@@ -7,29 +7,39 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import unquote, urlsplit
 
+import structlog
+
 from holdfast.adapters.artifacts import ObstoreArtifacts
 from holdfast.adapters.egress import AiohttpEgress
+from holdfast.adapters.faults import FolderFaults
 from holdfast.adapters.isolation.pool import SubprocessIsolation
+from holdfast.adapters.postgres.census import PostgresCensus
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.dead_letters import PostgresDeadLetters
 from holdfast.adapters.postgres.keys import PostgresKeys
 from holdfast.adapters.postgres.leadership import PostgresLeadership
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.outbox import PostgresOutbox
+from holdfast.adapters.postgres.retention import PostgresRetention
+from holdfast.adapters.rabbitmq.census import RabbitCensus
 from holdfast.adapters.rabbitmq.connection import connect
 from holdfast.adapters.rabbitmq.dead_queue import RabbitDeadQueue
 from holdfast.adapters.rabbitmq.publisher import Publisher
-from holdfast.adapters.rabbitmq.topology import Management, declare
+from holdfast.adapters.rabbitmq.topology import Management, TopologyKeeper
 from holdfast.adapters.redis.gate import RedisGate
 from holdfast.engine.bury import BuryDead
+from holdfast.engine.conserve import Conservation
 from holdfast.engine.dispatch import Dispatch
 from holdfast.engine.execute import Execute
+from holdfast.engine.outbox_bound import OutboxBound
+from holdfast.engine.retain import Retain
 from holdfast.engine.submit import Submit
 from holdfast.handlers.registry import installed
 from holdfast.ports.artifacts import Artifacts
@@ -37,13 +47,17 @@ from holdfast.ports.broker import Broker
 from holdfast.ports.clock import Clock, SystemClock
 from holdfast.ports.dead_letters import DeadLetters
 from holdfast.ports.dead_queue import DeadQueue
+from holdfast.ports.faults import NO_FAULTS, Faults
 from holdfast.ports.gate import Gate
 from holdfast.ports.handler import Kinds
 from holdfast.ports.keys import Keys
 from holdfast.ports.leadership import Leadership
 from holdfast.ports.ledger import Ledger
 from holdfast.ports.outbox import Outbox
+from holdfast.ports.retention import Retention
 from holdfast.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +72,7 @@ class Core:
     broker: Broker
     dispatch: Dispatch
     artifacts: Artifacts
+    faults: Faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +94,24 @@ class StewardRuntime:
     leadership: Leadership
     dead_queue: DeadQueue
     bury: BuryDead
-    topology: Management
+    topology: TopologyKeeper
+    conservation: Conservation
+    retain: Retain
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorRuntime:
+    """What `holdfast doctor` and `holdfast reconcile` look at."""
+
+    core: Core
+    census: PostgresCensus
+    conservation: Conservation
+    leadership: Leadership
+    management: Management
+    topology: TopologyKeeper
+    gate: RedisGate
+    dead_queue: DeadQueue
+    bury: BuryDead
 
 
 def worker_name() -> str:
@@ -100,16 +132,9 @@ def database(settings: Settings, *, pool: int | None = None) -> Database:
     )
 
 
-def apply_topology(settings: Settings) -> list[str]:
-    """Declare the queues and set the policies; return what was changed."""
-    url = settings.rabbitmq_url.get_secret_value()
-    connection = connect(url, name="holdfast topology")
-    declare(connection.channel())
-    connection.close()
-    policies = management(settings)
-    changes = policies.apply()
-    policies.close()
-    return changes
+def topology_keeper(settings: Settings) -> TopologyKeeper:
+    """Keeps the broker's queues and policies as they should be."""
+    return TopologyKeeper(settings.rabbitmq_url.get_secret_value(), management(settings))
 
 
 @asynccontextmanager
@@ -127,14 +152,10 @@ async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
     """An api process."""
     async with AsyncExitStack() as closing:
         core, db = await _core(settings, closing, name="holdfast api")
-        gate = RedisGate(
-            settings.redis_url.get_secret_value(),
-            hold=settings.gate_hold,
-            memory=settings.gate_memory,
-            timeout=settings.redis_timeout,
-        )
+        gate = _gate(settings)
         closing.push_async_callback(gate.close)
-        submit = Submit(core.ledger, gate, core.dispatch, core.kinds, core.clock)
+        bound = OutboxBound(core.outbox, settings.outbox_limit, time.monotonic)
+        submit = Submit(core.ledger, gate, core.dispatch, core.kinds, core.clock, bound, core.faults)
         yield ApiRuntime(core, submit, gate, PostgresKeys(db), PostgresDeadLetters(db))
 
 
@@ -158,6 +179,7 @@ async def worker(settings: Settings, *, connections: int, children: int) -> Asyn
             settings.limits,
             worker=worker_name(),
             lease_margin=timedelta(seconds=settings.lease_margin),
+            faults=core.faults,
         )
 
 
@@ -167,12 +189,65 @@ async def steward(settings: Settings) -> AsyncIterator[StewardRuntime]:
     async with AsyncExitStack() as closing:
         core, db = await _core(settings, closing, name="holdfast steward", pool=2)
         dead_queue = RabbitDeadQueue(settings.rabbitmq_url.get_secret_value())
-        closing.push_async_callback(dead_queue.close)
-        topology = management(settings)
+        closing.push_async_callback(dead_queue.let_go)
+        topology = topology_keeper(settings)
         closing.callback(topology.close)
-        bury = BuryDead(core.ledger, core.outbox, PostgresDeadLetters(db), core.dispatch, core.clock)
+        bury = BuryDead(core.ledger, core.outbox, PostgresDeadLetters(db), core.dispatch, core.clock, core.faults)
         leadership = PostgresLeadership(settings.postgres_url.get_secret_value())
-        yield StewardRuntime(core, leadership, dead_queue, bury, topology)
+        census = management(settings)
+        closing.callback(census.close)
+        conservation = Conservation(PostgresCensus(db), RabbitCensus(census), core.outbox, core.dispatch)
+        yield StewardRuntime(
+            core, leadership, dead_queue, bury, topology, conservation, _retain(core, PostgresRetention(db))
+        )
+
+
+@asynccontextmanager
+async def operator(settings: Settings) -> AsyncIterator[OperatorRuntime]:
+    """A command line that looks and repairs. Nothing is connected before it is used."""
+    async with AsyncExitStack() as closing:
+        core, db = await _core(settings, closing, name="holdfast operator", pool=2)
+        gate = _gate(settings)
+        closing.push_async_callback(gate.close)
+        api = management(settings)
+        closing.callback(api.close)
+        dead_queue = RabbitDeadQueue(settings.rabbitmq_url.get_secret_value())
+        closing.push_async_callback(dead_queue.let_go)
+        census = PostgresCensus(db)
+        yield OperatorRuntime(
+            core=core,
+            census=census,
+            conservation=Conservation(census, RabbitCensus(api), core.outbox, core.dispatch),
+            leadership=PostgresLeadership(settings.postgres_url.get_secret_value()),
+            management=api,
+            topology=topology_keeper(settings),
+            gate=gate,
+            dead_queue=dead_queue,
+            bury=BuryDead(core.ledger, core.outbox, PostgresDeadLetters(db), core.dispatch, core.clock, core.faults),
+        )
+
+
+def broker_version(settings: Settings) -> str:
+    """What the broker says of itself over AMQP; raise BrokerUnavailable, also when it is too old."""
+    connection = connect(settings.rabbitmq_url.get_secret_value(), name="holdfast doctor")
+    version = str(connection.server_properties.get("version"))
+    connection.close()
+    return version
+
+
+def _gate(settings: Settings) -> RedisGate:
+    return RedisGate(
+        settings.redis_url.get_secret_value(),
+        hold=settings.gate_hold,
+        memory=settings.gate_memory,
+        timeout=settings.redis_timeout,
+    )
+
+
+def _retain(core: Core, retention: Retention) -> Retain:
+    succeeded = timedelta(days=core.settings.retain_succeeded_days)
+    dead = timedelta(days=core.settings.retain_dead_days)
+    return Retain(retention, core.artifacts, core.clock, succeeded=succeeded, dead=dead)
 
 
 async def _core(
@@ -188,7 +263,8 @@ async def _core(
     )
     closing.callback(publisher.close)
     outbox = PostgresOutbox(db)
-    dispatch = Dispatch(publisher, outbox)
+    faults = _faults(settings)
+    dispatch = Dispatch(publisher, outbox, faults)
     closing.push_async_callback(dispatch.idle)
     core = Core(
         settings=settings,
@@ -199,5 +275,14 @@ async def _core(
         broker=publisher,
         dispatch=dispatch,
         artifacts=ObstoreArtifacts(settings.artifacts_url),
+        faults=faults,
     )
     return core, db
+
+
+def _faults(settings: Settings) -> Faults:
+    """None, but for a test in development that set a folder for them."""
+    if settings.faults is None or settings.production:
+        return NO_FAULTS
+    log.warning("faults_can_be_injected", folder=str(settings.faults))
+    return FolderFaults(settings.faults)

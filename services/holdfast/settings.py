@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from holdfast.ports.limits import Limits
@@ -18,7 +18,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="HOLDFAST_", env_nested_delimiter="__", frozen=True, extra="ignore")
 
     environment: Literal["development", "production"] = "development"
-    """Production refuses to start without an API key and without secrets of its own."""
+    """Production answers no request without an API key, and refuses to start without secrets of its own."""
 
     # The dependencies. The defaults are the services' standard ports, as Compose names them on a laptop.
     postgres_url: SecretStr = SecretStr("postgresql+asyncpg://holdfast:holdfast@127.0.0.1:5432/holdfast")
@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     """How long Redis remembers an answered key. The ledger remembers for as long as the job is kept."""
     publish_timeout: float = 5.0
     """Longest wait for a confirm. The outbox row stays until one arrives, so nothing is lost past it."""
+    outbox_limit: int = Field(default=100_000, ge=1)
+    """Messages that may wait for a RabbitMQ that is away; past it new jobs are refused with 503. Counted once a
+    second, so each api process may exceed it by what it accepts within one."""
     publish_window: int = 500
     """Messages on the way to the broker without a confirm, per process (measured best between 100 and 1,000)."""
 
@@ -85,10 +88,31 @@ class Settings(BaseSettings):
     """Age at which an outbox row counts as forgotten by the process that wrote it."""
     rescue_after: float = 30.0
     """How long past its lease a running job waits for the broker's own redelivery before it gets a new ticket."""
+    conserve_every: float = 10.0
+    """How often the ledger's jobs are compared with the broker's messages. A loss counts at the third look that finds
+    it."""
+    retain_succeeded_days: float = 7.0
+    """How long succeeded and cancelled jobs are kept, with their artifacts and their keys. At least 1."""
+    retain_dead_days: float = 30.0
+    """How long dead jobs, and dead letters that were replayed or dropped, are kept, and uploads. Open dead letters are
+    kept for as long as they are open. At least 1."""
+
+    faults: Path | None = None
+    """Folder in which tests arm faults (see `holdfast.adapters.faults`). Of no effect in production."""
 
     log_level: str = "INFO"
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto` is console on a terminal and JSON elsewhere."""
+
+    @field_validator("retain_succeeded_days", "retain_dead_days")
+    @classmethod
+    def _keep_keys(cls, days: float) -> float:
+        if not days >= 1:
+            raise ValueError(
+                "must be at least 1 (day): an idempotency key is promised to name its job for 24 hours, "
+                "and it is forgotten with the job"
+            )
+        return days
 
     @cached_property
     def production(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from slow_receiver import SlowReceiver
 
 from harness import Platform
 from holdfast.settings import Settings
@@ -21,3 +22,10 @@ def fragile(own_settings: Settings, tmp_path: Path) -> Iterator[Platform]:
         yield running
     finally:
         running.stop_all()
+
+
+@pytest.fixture
+def slow() -> Iterator[SlowReceiver]:
+    running = SlowReceiver()
+    yield running
+    running.close()

@@ -14,7 +14,7 @@ from PIL import Image
 from pypdf import PdfReader
 from receiver import Receiver
 
-from harness import JobCall, eventually
+from harness import JobCall, Platform, eventually
 
 
 @pytest.fixture(scope="session")
@@ -119,6 +119,33 @@ def test_a_delayed_job_runs_after_its_delay_and_not_before(submit: JobCall, wait
     assert job["state"] == "scheduled"
     ended = wait(job)
     assert (ended["state"], ended["queue_wait_seconds"] >= 1.5) == ("succeeded", True)
+
+
+@pytest.mark.parametrize(("payload", "state"), [({}, "succeeded"), ({"reject": True}, "dead")])
+def test_the_end_of_a_job_is_told_to_its_callback_once_and_signed(
+    submit: JobCall, wait: JobCall, receiver: Receiver, payload: dict[str, Any], state: str
+) -> None:
+    told = {"callback_url": receiver.url, "callback_secret": receiver.secret}
+    job = wait(submit("test.flaky", payload, tags=["mine"], **told))
+    eventually(lambda: receiver.received)
+    (delivery,) = receiver.received
+    assert (delivery.json["type"], receiver.refused) == (f"job.{state}", 0)
+    about = delivery.json["data"]
+    assert (about["id"], about["state"], about["tags"]) == (job["id"], state, ["mine"])
+    assert about["result"] == job["result"]
+    assert (about["failure"] or {}).get("error") == (job["failure"] or {}).get("error")
+
+
+def test_a_running_job_can_be_cancelled_and_frees_its_slot(
+    platform: Platform, api: httpx.Client, submit: JobCall
+) -> None:
+    job = submit("test.noop", {"seconds": 50})
+    eventually(lambda: api.get(f"/v1/jobs/{job['id']}").json()["state"] == "running")
+    assert api.post(f"/v1/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
+    (attempt,) = api.get(job["links"]["attempts"]).json()["attempts"]
+    assert attempt["state"] == "cancelled"
+    log = platform.members["worker-webhook"].log
+    eventually(lambda: [line for line in log.read_text().splitlines() if "voided" in line and job["id"] in line])
 
 
 def test_a_retry_after_longer_than_the_tiers_waits_in_the_ledger(submit: JobCall, api: httpx.Client) -> None:

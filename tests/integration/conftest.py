@@ -9,14 +9,14 @@ import pytest
 
 from holdfast.adapters.rabbitmq.connection import connect
 from holdfast.adapters.rabbitmq.publisher import Publisher
-from holdfast.bootstrap import apply_topology
+from holdfast.bootstrap import topology_keeper
 from holdfast.settings import Settings
 
 
 @pytest.fixture(scope="session")
 def broker(settings: Settings) -> Settings:
     """The run's virtual host with its queues and policies."""
-    apply_topology(settings)
+    topology_keeper(settings).apply()
     return settings
 
 

@@ -41,6 +41,17 @@ class Noop:
         return Succeeded({"attempt": context.attempt, "pid": os.getpid()})
 
 
+class Keep(Noop):
+    """Save an artifact that says which process made it, then go on for a while."""
+
+    kind: ClassVar[str] = "test.keep"
+
+    async def run(self, context: Context, payload: Any) -> Outcome:
+        await context.save("who.txt", str(os.getpid()).encode(), "text/plain")
+        await asyncio.sleep(payload.seconds)
+        return Succeeded({"pid": os.getpid()})
+
+
 class Crash(Noop):
     """Kill the worker's own process, as a segmentation fault would."""
 

@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from holdfast import __version__, bootstrap
-from holdfast.api import dead_letters, health, jobs, kinds, problems, uploads
+from holdfast.api import dead_letters, health, jobs, kinds, metrics, problems, uploads
 from holdfast.api.auth import Authenticator, open_to_anonymous
 from holdfast.api.body_limit import BodyLimit
 from holdfast.api.state import State
@@ -48,7 +48,7 @@ def create(settings: Settings) -> FastAPI:
     )
     problems.install(app)
     app.add_middleware(BodyLimit, limit=lambda path: _body_limit(settings, path))
-    for module in (jobs, uploads, dead_letters, kinds, health):
+    for module in (jobs, uploads, dead_letters, kinds, health, metrics):
         app.include_router(module.router)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     return app
@@ -69,8 +69,8 @@ def serve(settings: Settings) -> None:
 
 
 def _check(settings: Settings) -> None:
-    """Refuse what must not run in production, and say loudly what is open in development."""
-    if settings.production and settings.signing_key == DEVELOPMENT_KEY:
+    """Refuse to be reachable with a secret that everybody knows, and say loudly what is open in development."""
+    if not open_to_anonymous(settings) and settings.signing_key == DEVELOPMENT_KEY:
         raise HoldfastError(
             "HOLDFAST_SIGNING_KEY is not set, so anybody could sign download links; set it to a long random text"
         )

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
-from holdfast.api import schemas
+from holdfast.api import dead_letter_schemas as schemas
 from holdfast.api.auth import requires
 from holdfast.api.problems import Problem
+from holdfast.api.schemas import JobOut
 from holdfast.api.state import State, StateDep, answer, cursor_id, next_cursor
 from holdfast.domain.dead_letter import DeadLetter
 from holdfast.domain.errors import NotFound
 from holdfast.domain.tenancy import Caller, Role
 from holdfast.ports.dead_letters import DeadLetterQuery
+from holdfast.ports.faults import FaultPoint
+
+CHUNK = 500
+"""Letters that a bulk replay looks up at a time."""
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
 
@@ -40,6 +47,18 @@ async def list_dead_letters(
     return answer({"dead_letters": shown, "next_cursor": next_cursor(ids, limit)})
 
 
+@router.get("/groups", response_model=schemas.DeadLetterGroupsOut)
+async def groups(
+    state: StateDep,
+    caller: Reader,
+    where: Annotated[schemas.DeadLetterFilter, Depends()],
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Response:
+    """Group equal failures, the most frequent first, with when each was first and last seen."""
+    found = await state.runtime.dead_letters.groups(_query(caller, where, limit, None, settled=False))
+    return answer({"groups": list(map(asdict, found))})
+
+
 @router.get("/{letter_id}", response_model=schemas.DeadLetterOut)
 async def read(letter_id: UUID, state: StateDep, caller: Reader) -> Response:
     """Show one dead letter."""
@@ -48,22 +67,19 @@ async def read(letter_id: UUID, state: StateDep, caller: Reader) -> Response:
 
 @router.post("/replay", response_model=schemas.BulkReplayOut)
 async def replay_many(body: schemas.BulkReplayIn, state: StateDep, caller: Operator) -> Response:
-    """Replay all that match, oldest first; with `dry_run` only count them."""
-    found = await state.runtime.dead_letters.find(_query(caller, body.filter, body.limit, None, settled=False))
-    replayed = 0
-    for letter in () if body.dry_run else reversed(found):
-        replayed += await _replay(state, letter, body.priority)
-        if body.rate:
-            await asyncio.sleep(1 / body.rate)
-    skipped = 0 if body.dry_run else len(found) - replayed
-    return answer({"matched": len(found), "replayed": replayed, "skipped": skipped, "dry_run": body.dry_run})
+    """Replay all that match and can be replayed, oldest first; with `dry_run` only count them."""
+    query = replace(_query(caller, body.filter, CHUNK, None, settled=False), replayable=True, oldest_first=True)
+    matched = min(await state.runtime.dead_letters.count(query), body.limit or sys.maxsize)
+    replayed = 0 if body.dry_run else await _replay_many(state, query, matched, body)
+    skipped = 0 if body.dry_run else matched - replayed
+    return answer({"matched": matched, "replayed": replayed, "skipped": skipped, "dry_run": body.dry_run})
 
 
-@router.post("/{letter_id}/replay", status_code=202, response_model=schemas.JobOut)
+@router.post("/{letter_id}/replay", status_code=202, response_model=JobOut)
 async def replay(letter_id: UUID, body: schemas.ReplayIn, state: StateDep, caller: Operator) -> Response:
     """Queue the job again: the same id and key, a fresh attempt budget, no deadline."""
     letter = await _letter(state, caller, letter_id)
-    if not await _replay(state, letter, body.priority):
+    if not await _replay(state, letter, schemas.priority_or_none(body.priority)):
         detail = f"dead letter {letter_id} cannot be replayed: it was replayed or dropped before, or has no job of ours"
         raise Problem(409, "not-replayable", "Not replayable", detail)
     job = await state.runtime.core.ledger.any_job(letter.job_id) if letter.job_id else None
@@ -82,11 +98,27 @@ async def drop(letter_id: UUID, body: schemas.DropIn, state: StateDep, caller: O
     return answer(schemas.dead_letter_out(dropped))
 
 
+async def _replay_many(state: State, query: DeadLetterQuery, wanted: int, body: schemas.BulkReplayIn) -> int:
+    """Replay chunk by chunk. A replayed letter matches no more, so the next chunk is what is left."""
+    replayed = 0
+    while replayed < wanted:
+        found = await state.runtime.dead_letters.find(replace(query, limit=min(CHUNK, wanted - replayed)))
+        before = replayed
+        for letter in found:
+            replayed += await _replay(state, letter, schemas.priority_or_none(body.priority))
+            if body.rate:
+                await asyncio.sleep(1 / body.rate)
+        if replayed == before:
+            break
+    return replayed
+
+
 async def _replay(state: State, letter: DeadLetter, priority: int | None) -> bool:
     """Commit the replay, then publish; what cannot be published now the steward publishes later."""
     ticket = await state.runtime.dead_letters.replay(letter.id, priority)
     if ticket is None:
         return False
+    state.runtime.core.faults.reach(FaultPoint.REPLAY_COMMITTED)
     await state.runtime.core.dispatch.send(ticket)
     return True
 

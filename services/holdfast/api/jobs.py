@@ -144,9 +144,9 @@ async def artifact(
     return StreamingResponse(store.stream(found.key), media_type=found.media_type, headers=headers)
 
 
-@router.post("/{job_id}/cancel", response_model=schemas.JobOut, responses={409: {"description": "Running or ended"}})
+@router.post("/{job_id}/cancel", response_model=schemas.JobOut, responses={409: {"description": "Ended already"}})
 async def cancel(job_id: UUID, state: StateDep, caller: Submitter) -> Response:
-    """Cancel a job that has not started. Cancelling a cancelled job is not an error."""
+    """Cancel a job that has not ended. A running attempt is ended within seconds; its effect may have happened."""
     job = await state.runtime.core.ledger.cancel(caller.tenant, job_id)
     if job is None:
         raise _no_job(job_id)

@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
 RETRY_SOON = timedelta(seconds=2)
 """What a client is told to wait while a dependency is away."""
+RETRY_LATER = timedelta(seconds=15)
+"""And while what has piled up meanwhile must be worked off first."""
 
 
 class Problem(Exception):
@@ -75,6 +77,11 @@ def of(error: errors.HoldfastError) -> Problem:
             return Problem(404, "not-found", "Not found", str(error))
         case errors.NotCancellable():
             return Problem(409, "not-cancellable", "Not cancellable", str(error), state=error.state)
+        case errors.OutboxFull():
+            detail = (
+                "too many jobs wait for rabbitmq, which is away; nothing was done, send the same request again later"
+            )
+            return Problem(503, "outbox-full", "Outbox full", detail, retry_after=RETRY_LATER, dependency="rabbitmq")
         case errors.Unavailable():
             return unavailable(error)
         case _:

@@ -11,11 +11,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.config import JsonDict
 
 from holdfast.domain.attempt import Attempt
-from holdfast.domain.dead_letter import DeadLetter, DeadReason, Failure
+from holdfast.domain.dead_letter import DeadReason, Failure
 from holdfast.domain.job import MAX_PRIORITY, MIN_PRIORITY, PRIORITIES, Job, JobState
 from holdfast.domain.request import JobRequest
 from holdfast.domain.topology import WORK
@@ -23,7 +32,10 @@ from holdfast.engine.results import artifacts_of
 from holdfast.ports.handler import Handler
 
 Tag = Annotated[str, StringConstraints(pattern=r"^[\w.:/@-]{1,64}$")]
-Priority = Annotated[int, Field(ge=MIN_PRIORITY, le=MAX_PRIORITY, strict=True)]
+Priority = Literal["high", "default", "low"] | Annotated[int, Field(ge=MIN_PRIORITY, le=MAX_PRIORITY, strict=True)]
+"""A name, or a number of RabbitMQ's own scale."""
+WEBHOOK_SECRET = r"^whsec_[A-Za-z0-9+/]{32,86}={0,2}$"  # noqa: S105 - a pattern
+"""A Standard Webhooks secret: base64 of 24 to 64 bytes."""
 LONGEST_DELAY = 366 * 24 * 3600.0
 """Seconds."""
 MAX_BATCH = 1_000
@@ -70,7 +82,7 @@ class JobIn(BaseModel):
     kind: Annotated[str, Field(max_length=100, description="Which handler runs it; `GET /v1/kinds` lists them.")]
     payload: Annotated[dict[str, Any], Field(description="What the handler needs; checked by the schema of the kind.")]
     priority: Annotated[
-        Literal["high", "default", "low"] | Priority,
+        Priority,
         Field(description="A name, or 0 to 31; higher runs first. high, default, low are 24, 12, 4."),
     ] = "default"
     delay: Annotated[float | None, Field(ge=0, le=LONGEST_DELAY, description="Seconds before it is queued.")] = None
@@ -79,11 +91,21 @@ class JobIn(BaseModel):
         Instant | None, Field(description="A job that has not started by then is dead with the reason `expired`.")
     ] = None
     tags: Annotated[list[Tag], Field(max_length=20, description="Labels to list by.")] = []
+    callback_url: Annotated[
+        HttpUrl | None, Field(description="Gets a webhook `job.succeeded` or `job.dead` when the job ends.")
+    ] = None
+    callback_secret: Annotated[
+        str | None,
+        StringConstraints(pattern=WEBHOOK_SECRET),
+        Field(description="Signs the callback (Standard Webhooks)."),
+    ] = None
 
     @model_validator(mode="after")
     def _one_start(self) -> JobIn:
         if self.delay is not None and self.run_at is not None:
             raise ValueError("give delay or run_at, not both")
+        if self.callback_secret is not None and self.callback_url is None:
+            raise ValueError("callback_secret signs a callback, but there is no callback_url")
         return self
 
     def request(self, tenant: str, key: str | None, traceparent: str | None) -> JobRequest:
@@ -92,12 +114,14 @@ class JobIn(BaseModel):
             tenant=tenant,
             kind=self.kind,
             payload=self.payload,
-            priority=self.priority if isinstance(self.priority, int) else PRIORITIES[self.priority],
+            priority=priority_number(self.priority),
             key=key,
             delay=timedelta(seconds=self.delay) if self.delay is not None else None,
             run_at=self.run_at,
             deadline=self.deadline,
             tags=tuple(self.tags),
+            callback_url=str(self.callback_url) if self.callback_url else None,
+            callback_secret=self.callback_secret,
             traceparent=traceparent,
         )
 
@@ -153,6 +177,7 @@ class JobOut(BaseModel):
     attempt: int
     max_attempts: int
     idempotency_key: str
+    callback_url: str | None
     tags: list[str]
     created_at: datetime
     due_at: datetime | None
@@ -232,80 +257,9 @@ class KindsOut(BaseModel):
     kinds: list[KindOut]
 
 
-class DeadLetterOut(BaseModel):
-    """A message that the broker dead-lettered, with RabbitMQ's own headers."""
-
-    id: UUID
-    job_id: UUID | None
-    tenant: str | None
-    kind: str | None
-    reason: DeadReason
-    error: str
-    message: str
-    attempts: int
-    died_at: datetime
-    replayed_at: datetime | None
-    dropped_at: datetime | None
-    dropped_by: str | None
-    drop_reason: str | None
-    headers: dict[str, Any]
-    body: str
-
-
-class DeadLettersOut(BaseModel):
-    """A page of dead letters, newest first."""
-
-    dead_letters: list[DeadLetterOut]
-    next_cursor: str | None
-
-
-class ReplayIn(BaseModel):
-    """How to replay one dead letter."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    priority: Annotated[Priority | None, Field(description="Instead of the job's own.")] = None
-
-
-class DropIn(BaseModel):
-    """Why a dead letter is dropped."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=500)]
-
-
-class DeadLetterFilter(BaseModel):
-    """Which dead letters; every condition must hold."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: str | None = None
-    reason: DeadReason | None = None
-    error: Annotated[str | None, Field(description="A part of the error's name or message.")] = None
-    since: Instant | None = None
-    until: Instant | None = None
-
-
-class BulkReplayIn(BaseModel):
-    """Replay many, slowly if asked to."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    filter: DeadLetterFilter
-    dry_run: bool = False
-    limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000
-    rate: Annotated[float | None, Field(gt=0, le=1_000, description="Jobs a second.")] = None
-    priority: Annotated[Priority | None, Field(description="Instead of each job's own: low is kind.")] = None
-
-
-class BulkReplayOut(BaseModel):
-    """What the bulk replay did."""
-
-    matched: int
-    replayed: int
-    skipped: int
-    dry_run: bool
+def priority_number(priority: Literal["high", "default", "low"] | int) -> int:
+    """The number behind a name."""
+    return priority if isinstance(priority, int) else PRIORITIES[priority]
 
 
 def job_out(job: Job, max_attempts: int, links: Mapping[str, str]) -> dict[str, Any]:
@@ -327,6 +281,7 @@ def job_out(job: Job, max_attempts: int, links: Mapping[str, str]) -> dict[str, 
         "attempt": job.attempt,
         "max_attempts": max_attempts + job.spent_before,
         "idempotency_key": job.idempotency_key,
+        "callback_url": job.callback_url,
         "tags": list(job.tags),
         "created_at": job.created_at,
         "due_at": job.due_at,
@@ -360,12 +315,6 @@ def failure_out(failure: Failure | None) -> dict[str, Any] | None:
     if failure is None:
         return None
     return {"reason": failure.reason, "error": failure.error, "message": failure.message}
-
-
-def dead_letter_out(letter: DeadLetter) -> dict[str, Any]:
-    """A dead letter's answer."""
-    shown = {name: getattr(letter, name) for name in DeadLetterOut.model_fields if name != "body"}
-    return {**shown, "body": letter.body.decode("utf-8", "replace")}
 
 
 def kind_out(handler: Handler) -> dict[str, Any]:

@@ -54,8 +54,9 @@ def apply() -> None:
     """Declare exchanges, queues and bindings, and set the policies."""
     from holdfast import bootstrap
 
-    for change in bootstrap.apply_topology(settings_or_exit()):
-        typer.echo(f"changed: {change}")
+    keeper = bootstrap.topology_keeper(settings_or_exit())
+    for change in keeper.apply():
+        typer.echo(f"put right: {change}")
     say("the topology is as it should be")
 
 

@@ -53,6 +53,10 @@ def place(delay: timedelta, draw: float) -> Wait:
     return LedgerWait(delay * (1 + draw * (JITTER_STEPS[-1] - 1)))
 
 
+LONGEST_BROKER_WAIT = timedelta(milliseconds=ttl_ms(TIERS[-1], len(JITTER_STEPS) - 1))
+"""After this no message is in a retry queue any more: it has gone home to its work queue."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often a kind is tried, and how long between. `delays[n]` is the wait after failure n + 1."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +27,10 @@ class DeadReason(StrEnum):
     """It had not started by its deadline."""
     UNPARSEABLE = "unparseable"
     """The message was not one of ours, or names a job that the ledger does not know."""
+
+
+VARYING = re.compile(r"https?://\S+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27,}|'[^']*'|\"[^\"]*\"|\d+")
+"""The parts of a message that differ between equal failures: addresses, ids, quoted names, numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,26 @@ class DeadLetter:
     dropped_at: datetime | None = None
     dropped_by: str | None = None
     drop_reason: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal failures of one kind: 16 hex digits over what does not vary from job to job."""
+        same = "\n".join((self.kind or "", self.reason, self.error, VARYING.sub("…", self.message)))
+        return hashlib.sha256(same.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterGroup:
+    """Equal failures, with the newest one's words."""
+
+    fingerprint: str
+    kind: str | None
+    reason: DeadReason
+    error: str
+    message: str
+    count: int
+    first_seen: datetime
+    last_seen: datetime
 
 
 @dataclass(frozen=True, slots=True)

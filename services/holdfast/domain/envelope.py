@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from holdfast.domain.job import Job
-from holdfast.domain.topology import Route
+from holdfast.domain.topology import Route, to_work
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +29,8 @@ class Envelope:
 def envelope(job: Job, attempt: int, token: int, route: Route, now: datetime) -> Envelope:
     """The ticket for `attempt` of the job, sent by `route`."""
     return Envelope(job.id, attempt, token, job.kind, job.idempotency_key, route, job.priority, now, job.traceparent)
+
+
+def first_ticket(job: Job, now: datetime) -> Envelope:
+    """The ticket of a job that was just accepted: its outbox row has the token 0."""
+    return envelope(job, 1, 0, to_work(job.queue), now)

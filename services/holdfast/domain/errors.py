@@ -12,7 +12,8 @@
     ├── Unavailable                a dependency does not answer; try again
     │   ├── LedgerUnavailable
     │   ├── BrokerUnavailable
-    │   │   └── Unroutable         the broker answers, but no queue is bound
+    │   │   ├── Unroutable         the broker answers, but no queue is bound
+    │   │   └── OutboxFull         it has been away for so long that no more jobs are taken
     │   ├── GateUnavailable
     │   └── ArtifactsUnavailable
     ├── StaleClaim                 another worker took the attempt over; this one's result is void
@@ -89,7 +90,7 @@ class NotCancellable(RequestRefused):
     """The job is in a state from which it cannot be cancelled."""
 
     def __init__(self, job_id: UUID, state: str) -> None:
-        super().__init__(f"job {job_id} is {state}; only a job that has not started and has not ended can be cancelled")
+        super().__init__(f"job {job_id} is {state}; only a job that has not ended can be cancelled")
         self.job_id, self.state = job_id, state
 
 
@@ -113,6 +114,17 @@ class BrokerUnavailable(Unavailable):
 
 class Unroutable(BrokerUnavailable):
     """RabbitMQ returned a mandatory message: no queue is bound for its routing key."""
+
+
+class OutboxFull(BrokerUnavailable):
+    """So many messages wait for the broker that no more jobs are accepted. Nothing was written."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} messages wait for RabbitMQ, so no more jobs are accepted until it takes them; "
+            "bring RabbitMQ back, or raise HOLDFAST_OUTBOX_LIMIT"
+        )
+        self.limit = limit
 
 
 class GateUnavailable(Unavailable):

@@ -1,12 +1,11 @@
 """A job and the states it moves through.
 
-                     ┌────────────── Park / Retry ──────────────┐
-                     ▼                                          │
-    SCHEDULED ──► QUEUED ──► RUNNING ──► SUCCEEDED              │
-        │            ▲  │       ├──────► DEAD ──(replay)──► QUEUED
-        │            │  │       ├──────► WAITING ───────────────┘
-        │            └──┼───────┘ (returned unspent at shutdown)
-        └──► CANCELLED ◄┴── WAITING
+    SCHEDULED ──due──► QUEUED ──claim──► RUNNING ──► SUCCEEDED
+                         ▲ ▲               │ │ ▲ └──► DEAD ──replay──► QUEUED
+                         │ └──given back───┘ │ └──claim (its ticket came home)──┐
+                         └──due──────────────┴──retry, park──► WAITING ─────────┘
+
+    SCHEDULED, QUEUED, RUNNING and WAITING can be cancelled; QUEUED and WAITING can die without a claim (poison).
 
 Invariant: `LEGAL` lists every state, and a job only ever moves along it. Ended states are
 SUCCEEDED, CANCELLED and DEAD; only an operator's replay leads out of one.
@@ -49,7 +48,7 @@ LEGAL: Mapping[JobState, frozenset[JobState]] = {
     JobState.DEAD: frozenset({JobState.QUEUED}),
 }
 ENDED = frozenset({JobState.SUCCEEDED, JobState.CANCELLED, JobState.DEAD})
-CANCELLABLE = frozenset({JobState.SCHEDULED, JobState.QUEUED, JobState.WAITING})
+CANCELLABLE = frozenset(JobState) - ENDED
 
 MIN_PRIORITY, MAX_PRIORITY = 0, 31
 PRIORITIES: Mapping[str, int] = {"high": 24, "default": 12, "low": 4}
@@ -79,8 +78,12 @@ class Job:
     failure: Failure | None = None
     tags: tuple[str, ...] = ()
     traceparent: str | None = None
+    callback_url: str | None = None
+    """Where to tell how the job ended."""
+    callback_secret: str | None = None
+    """Signs the callback."""
     spent_before: int = 0
-    """Attempts that do not count against the budget, because they came before the last replay."""
+    """Attempts that do not count against the budget: those before the last replay, and parked ones."""
 
     def move(self, to: JobState, **changes: Any) -> Job:
         """Return the job in state `to` with `changes` applied; raise IllegalTransition off the map."""

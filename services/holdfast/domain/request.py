@@ -25,12 +25,14 @@ class JobRequest:
     run_at: datetime | None = None
     deadline: datetime | None = None
     tags: tuple[str, ...] = ()
+    callback_url: str | None = None
+    callback_secret: str | None = None
     traceparent: str | None = None
 
     def fingerprint(self) -> bytes:
-        """Covers everything that the client chose."""
-        timing = {"delay": self.delay and self.delay.total_seconds(), "run_at": self.run_at}
-        return fingerprint({**self._lasting(), **timing})
+        """Covers what the client chose, not what it left out: a field of a later version voids no key."""
+        chosen = {**self._lasting(), "delay": self.delay and self.delay.total_seconds(), "run_at": self.run_at}
+        return fingerprint({name: value for name, value in chosen.items() if value is not None})
 
     def job(self, job_id: UUID, queue: str, now: datetime) -> Job:
         """The job that this request becomes when it is accepted at `now`."""
@@ -51,13 +53,22 @@ class JobRequest:
             due_at=due_at if later else None,
             deadline=self.deadline,
             tags=self.tags,
+            callback_url=self.callback_url,
+            callback_secret=self.callback_secret,
             traceparent=self.traceparent,
         )
 
     def differs_from(self, job: Job) -> list[str]:
         """JSON pointers of what this request has different from the one that became `job`."""
         first = JobRequest(
-            job.tenant, job.kind, job.payload, job.priority, deadline=job.deadline, tags=job.tags
+            job.tenant,
+            job.kind,
+            job.payload,
+            job.priority,
+            deadline=job.deadline,
+            tags=job.tags,
+            callback_url=job.callback_url,
+            callback_secret=job.callback_secret,
         )._lasting()
         return list(differences(first, self._lasting())) or ["/delay", "/run_at"]
 
@@ -69,4 +80,6 @@ class JobRequest:
             "priority": self.priority,
             "deadline": self.deadline and self.deadline.isoformat(),
             "tags": list(self.tags),
+            "callback_url": self.callback_url,
+            "callback_secret": self.callback_secret,
         }

@@ -15,7 +15,7 @@ from holdfast.domain.attempt import AttemptState, Bury, Claim, Outcome, Park, Re
 from holdfast.domain.backoff import BrokerWait, LedgerWait, RetryPolicy, Wait, place
 from holdfast.domain.dead_letter import DeadReason, Failure
 from holdfast.domain.envelope import Envelope, envelope
-from holdfast.domain.job import JobState
+from holdfast.domain.job import Job, JobState
 from holdfast.domain.topology import to_wait
 
 
@@ -31,6 +31,10 @@ class Settlement:
     detail: Mapping[str, Any] | None = None
     envelope: Envelope | None = None
     due_in: timedelta | None = None
+    follow_up: Job | None = None
+    """A job to accept in the same transaction: the callback of one that has ended."""
+    unspent: int = 0
+    """Attempts to leave out of the budget: 1 for a parked one, which numbers a ticket but costs nothing."""
 
     @property
     def dead(self) -> bool:
@@ -48,9 +52,11 @@ def decide(claim: Claim, outcome: Outcome, policy: RetryPolicy, now: datetime, d
             if wait is None:
                 return _bury(claim, replace(failure, reason=failure.reason or DeadReason.EXHAUSTED), detail)
             failure = replace(failure, reason=None)
-            return _wait(claim, wait, AttemptState.FAILED, claim.attempt + 1, now, failure, detail)
-        case Park(at_least, _, detail):
-            return _wait(claim, place(at_least, draw), AttemptState.PARKED, claim.attempt, now, None, detail)
+            return _wait(claim, wait, AttemptState.FAILED, now, failure, detail)
+        case Park(at_least, why, detail):
+            kept = {"parked": why, **(detail or {})}
+            settlement = _wait(claim, place(at_least, draw), AttemptState.PARKED, now, None, kept)
+            return replace(settlement, unspent=1)
         case Bury(failure, detail):
             return _bury(claim, replace(failure, reason=failure.reason or DeadReason.REJECTED), detail)
         case _:
@@ -65,11 +71,12 @@ def _wait(
     claim: Claim,
     wait: Wait,
     state: AttemptState,
-    next_attempt: int,
     now: datetime,
     failure: Failure | None,
     detail: Mapping[str, Any] | None,
 ) -> Settlement:
+    """The next attempt has a number of its own, so that no older ticket can begin it before its time."""
+    next_attempt = claim.attempt + 1
     settlement = Settlement(JobState.WAITING, state, next_attempt, failure=failure, detail=detail)
     match wait:
         case BrokerWait():

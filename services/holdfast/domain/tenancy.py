@@ -18,9 +18,9 @@ class Role(StrEnum):
     SUBMIT = "submit"
     """Submit and cancel jobs, upload sources."""
     READ = "read"
-    """Read jobs, attempts, artifacts, dead letters and statistics of its tenant."""
+    """Read jobs, attempts, artifacts and dead letters of its tenant."""
     OPERATE = "operate"
-    """Replay and drop dead letters, override breakers; all tenants."""
+    """Replay and drop dead letters, of all tenants."""
 
 
 @dataclass(frozen=True, slots=True)

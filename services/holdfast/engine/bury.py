@@ -5,9 +5,8 @@ filed letter change nothing.
 
     how the message died        the job in the ledger        what happens
     rejected by a worker        DEAD already                 filed with the ledger's reason
-    delivery limit              its attempts crashed         buried as poisoned, filed
-    delivery limit              not the job's fault          a new ticket, not filed
-    anything else of ours       still open                   a new ticket, not filed
+    in any other way            its attempt crashed often    buried as poisoned, filed
+    in any other way            not the job's fault          a new ticket, not filed
     not one of ours             unknown                      filed as unparseable
 """
 
@@ -15,12 +14,14 @@ from __future__ import annotations
 
 import structlog
 
+from holdfast.domain.callback import callback
 from holdfast.domain.dead_letter import DeadLetter, DeadMessage, DeadReason, Failure
 from holdfast.domain.job import Job, JobState
 from holdfast.domain.topology import DELIVERY_LIMIT
 from holdfast.engine.dispatch import Dispatch
 from holdfast.ports.clock import Clock
 from holdfast.ports.dead_letters import DeadLetters
+from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.ledger import Ledger
 from holdfast.ports.outbox import Outbox
 
@@ -31,10 +32,16 @@ class BuryDead:
     """Files dead messages."""
 
     def __init__(
-        self, ledger: Ledger, outbox: Outbox, dead_letters: DeadLetters, dispatch: Dispatch, clock: Clock
+        self,
+        ledger: Ledger,
+        outbox: Outbox,
+        dead_letters: DeadLetters,
+        dispatch: Dispatch,
+        clock: Clock,
+        faults: Faults = NO_FAULTS,
     ) -> None:
         self._ledger, self._outbox, self._dead_letters = ledger, outbox, dead_letters
-        self._dispatch, self._clock = dispatch, clock
+        self._dispatch, self._clock, self._faults = dispatch, clock, faults
 
     async def bury(self, message: DeadMessage) -> None:
         """Return once the message may be acknowledged; raise LedgerUnavailable when it may not."""
@@ -45,8 +52,10 @@ class BuryDead:
             log.info("dead_letter_outdated", job_id=str(job.id), attempt=message.attempt)
         elif job.state is JobState.DEAD:
             await self._file(message, job, job.failure or UNPARSEABLE)
-        elif message.death == "delivery_limit" and await self._crashes(job) > DELIVERY_LIMIT:
-            if await self._ledger.bury(job.id, job.attempt, POISONED):
+        elif await self._crashes(job) > DELIVERY_LIMIT:
+            told = callback(job, JobState.DEAD, None, POISONED, self._clock.new_id(), self._clock.now())
+            if await self._ledger.bury(job.id, job.attempt, POISONED, told):
+                self._faults.reach(FaultPoint.BURY_COMMITTED)
                 await self._file(message, job, POISONED)
             else:  # it ended or moved on: this message is of no account any more
                 log.info("dead_letter_outdated", job_id=str(job.id), attempt=message.attempt)
@@ -62,6 +71,7 @@ class BuryDead:
         log.warning("ticket_reissued", job_id=str(job.id), attempt=job.attempt, death=message.death)
         ticket = await self._outbox.reissue(job.id, job.attempt)
         if ticket is not None:
+            self._faults.reach(FaultPoint.REISSUE_COMMITTED)
             await self._dispatch.send(ticket)
 
     async def _file(self, message: DeadMessage, job: Job | None, failure: Failure) -> None:

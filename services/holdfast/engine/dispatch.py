@@ -15,6 +15,7 @@ from holdfast.domain.envelope import Envelope
 from holdfast.domain.errors import BrokerUnavailable, LedgerUnavailable
 from holdfast.engine.group import Group
 from holdfast.ports.broker import Broker
+from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.outbox import Outbox
 
 log = structlog.get_logger(__name__)
@@ -23,9 +24,8 @@ log = structlog.get_logger(__name__)
 class Dispatch:
     """Sends committed envelopes on their way."""
 
-    def __init__(self, broker: Broker, outbox: Outbox) -> None:
-        self._broker = broker
-        self._outbox = outbox
+    def __init__(self, broker: Broker, outbox: Outbox, faults: Faults = NO_FAULTS) -> None:
+        self._broker, self._outbox, self._faults = broker, outbox, faults
         self._forget: Group[Envelope, None] = Group(self._confirmed)
         self._forgetting: set[asyncio.Task[None]] = set()
 
@@ -36,6 +36,7 @@ class Dispatch:
         except BrokerUnavailable as error:
             log.warning("dispatch_deferred", job_id=str(envelope.job_id), why=str(error))
             return False
+        self._faults.reach(FaultPoint.DISPATCH_CONFIRMED)
         task = asyncio.create_task(self._forget_quietly(envelope))
         self._forgetting.add(task)
         task.add_done_callback(self._forgetting.discard)

@@ -15,27 +15,32 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from enum import Enum, auto
 from itertools import repeat
 from uuid import UUID
 
 import structlog
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from structlog.contextvars import bound_contextvars
 
-from holdfast.domain.attempt import Bury, Claim, Outcome, Refusal, Retry, Ticket
+from holdfast.domain.attempt import Bury, Claim, Outcome, Park, Refusal, Retry, Ticket
 from holdfast.domain.backoff import RetryPolicy
+from holdfast.domain.callback import callback
 from holdfast.domain.dead_letter import DeadReason, Failure
-from holdfast.domain.errors import LedgerUnavailable, Rejected, StaleClaim, TryLater, UnknownKind
-from holdfast.domain.job import JobState
+from holdfast.domain.envelope import Envelope, first_ticket
+from holdfast.domain.errors import LedgerUnavailable, Rejected, StaleClaim, TryLater, Unavailable, UnknownKind
+from holdfast.domain.job import ENDED, JobState
 from holdfast.domain.settlement import Settlement, decide
 from holdfast.engine.dispatch import Dispatch
 from holdfast.engine.results import artifacts_of, sound, with_artifacts
 from holdfast.engine.submit import payload_problems
+from holdfast.engine.vigil import Vigil
 from holdfast.ports.artifacts import Artifact, Artifacts
 from holdfast.ports.clock import Clock
 from holdfast.ports.egress import Egress
+from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.handler import DEFAULT_POLICY, Context, Handler, Kinds
 from holdfast.ports.isolation import Isolation
 from holdfast.ports.ledger import Ledger
@@ -45,6 +50,8 @@ log = structlog.get_logger(__name__)
 
 PATIENCE = timedelta(seconds=60)
 """How long a finished attempt waits for the ledger to take its outcome before it gives the ticket back."""
+UNAVAILABLE_PAUSE = timedelta(seconds=2)
+"""How long a job is parked when the artifact store or the ledger does not answer its handler."""
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds between two looks whether the ledger is back; the last one repeats."""
 
@@ -76,10 +83,12 @@ class Execute:
         *,
         worker: str,
         lease_margin: timedelta,
+        faults: Faults = NO_FAULTS,
     ) -> None:
         self._ledger, self._dispatch, self._kinds, self._clock = ledger, dispatch, kinds, clock
         self._artifacts, self._egress, self._isolation, self._limits = artifacts, egress, isolation, limits
-        self._worker, self._lease_margin = worker, lease_margin
+        self._worker, self._lease_margin, self._faults = worker, lease_margin, faults
+        self._vigil = Vigil(ledger)
 
     async def execute(self, ticket: Ticket, kind: str | None) -> Disposition:
         """Run the attempt that the ticket names. `kind` is the message's word for it: it sizes the lease."""
@@ -98,16 +107,21 @@ class Execute:
     async def _attempt(self, claim: Claim) -> Disposition:
         with bound_contextvars(kind=claim.job.kind, idempotency_key=claim.job.idempotency_key):
             log.info("attempt_started", priority=claim.job.priority)
+            self._faults.reach(FaultPoint.EXECUTE_CLAIMED)
             try:
-                outcome = await self._run(claim)
+                with self._vigil.over(claim):
+                    outcome = await self._run(claim)
             except asyncio.CancelledError:
+                if self._vigil.take_voided(claim):
+                    return await self._superseded(claim)
                 return await self._give_back(claim)
+            self._faults.reach(FaultPoint.EXECUTE_RAN)
             return await self._settle(claim, outcome)
 
     async def _run(self, claim: Claim) -> Outcome:
         """The handler's outcome; whatever it raises becomes one too."""
         job = claim.job
-        if job.deadline is not None and job.deadline <= self._clock.now():
+        if job.deadline is not None and job.started_at is not None and job.deadline <= job.started_at:
             late = f"the job had not started by its deadline, {job.deadline.isoformat()}"
             return Bury(Failure(DeadReason.EXPIRED, "Expired", late))
         try:
@@ -116,15 +130,13 @@ class Execute:
         except UnknownKind as error:
             advice = f"{error}; install its package in this worker's image"
             return Retry(Failure(None, "UnknownKind", advice))
+        except Unavailable as error:  # one of our own dependencies: not the job's fault
+            log.warning("attempt_parked", why=str(error))
+            return Park(UNAVAILABLE_PAUSE, str(error))
         except Rejected as error:
             return Bury(Failure(DeadReason.REJECTED, error.error, str(error)))
         except TryLater as error:
             return Retry(Failure(None, error.error, str(error)), error.after)
-        except ValidationError as error:
-            problems = "; ".join(f"{pointer}: {message}" for pointer, message in payload_problems(error))
-            return Bury(
-                Failure(DeadReason.REJECTED, "InvalidPayload", f"the payload does not fit its kind: {problems}")
-            )
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _cancelled():
                 raise
@@ -133,7 +145,7 @@ class Execute:
             return Retry(Failure(None, type(error).__name__, message, traceback.format_exc(limit=-20)))
 
     async def _handle(self, handler: Handler, claim: Claim) -> Outcome:
-        payload = handler.Payload.model_validate(claim.job.payload)
+        payload = _payload(handler, claim)
         context = self._context(claim)
         limit = handler.time_limit.total_seconds()
         try:
@@ -145,8 +157,7 @@ class Execute:
             return Retry(Failure(DeadReason.TIMED_OUT, "TimedOut", f"the attempt ran past its limit of {limit:g} s"))
 
     async def _settle(self, claim: Claim, outcome: Outcome) -> Disposition:
-        policy = self._policy(claim.job.kind)
-        settlement = decide(claim, outcome, policy, self._clock.now(), self._clock.draw())
+        settlement = self._decide(claim, outcome)
         try:
             if not await self._write(claim, settlement):
                 return await self._superseded(claim)
@@ -158,9 +169,27 @@ class Execute:
             state=settlement.job_state.value,
             error=settlement.failure and settlement.failure.error,
         )
-        if settlement.envelope is not None:
-            await self._dispatch.send(settlement.envelope)
+        self._faults.reach(FaultPoint.EXECUTE_SETTLED)
+        await self._dispatch.send_all(self._tickets(settlement))
+        self._faults.reach(FaultPoint.EXECUTE_PUBLISHED)
         return Disposition.DEAD_LETTER if settlement.dead else Disposition.ACK
+
+    def _decide(self, claim: Claim, outcome: Outcome) -> Settlement:
+        now = self._clock.now()
+        settlement = decide(claim, outcome, self._policy(claim.job.kind), now, self._clock.draw())
+        if settlement.job_state not in ENDED:
+            return settlement
+        told = callback(
+            claim.job, settlement.job_state, settlement.result, settlement.failure, self._clock.new_id(), now
+        )
+        return replace(settlement, follow_up=told)
+
+    def _tickets(self, settlement: Settlement) -> Iterator[Envelope]:
+        """What to publish after the settlement: at most one of each."""
+        if settlement.envelope is not None:
+            yield settlement.envelope
+        if settlement.follow_up is not None:
+            yield first_ticket(settlement.follow_up, self._clock.now())
 
     async def _write(self, claim: Claim, settlement: Settlement) -> bool:
         """Settle; False when the claim is stale.
@@ -184,7 +213,10 @@ class Execute:
     async def _superseded(self, claim: Claim) -> Disposition:
         """The token is void: somebody took over, or our own settle had been committed though its answer was lost."""
         log.warning("claim_superseded", token=claim.token)
-        job = await self._ledger.any_job(claim.job.id)
+        try:
+            job = await self._ledger.any_job(claim.job.id)
+        except LedgerUnavailable as error:
+            return await self._wait_for_ledger(error)
         died = job is not None and job.state is JobState.DEAD and job.attempt == claim.attempt
         return Disposition.DEAD_LETTER if died else Disposition.ACK
 
@@ -259,6 +291,15 @@ def _cancelled() -> bool:
     """Whether it is this task that somebody cancelled, and not one that the handler awaited."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _payload(handler: Handler, claim: Claim) -> BaseModel:
+    """The payload, checked again: the schema may be newer than the job."""
+    try:
+        return handler.Payload.model_validate(claim.job.payload)
+    except ValidationError as error:
+        problems = "; ".join(f"{pointer}: {message}" for pointer, message in payload_problems(error))
+        raise Rejected(f"the payload does not fit its kind: {problems}", error="InvalidPayload") from None
 
 
 def _pauses() -> Iterator[float]:

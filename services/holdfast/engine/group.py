@@ -45,6 +45,8 @@ class Group(Generic[T, R]):
     async def _settle(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
         try:
             results = await self._run([item for item, _ in batch])
+            if len(results) != len(batch):
+                raise RuntimeError(f"{len(results)} results came for {len(batch)} items")
         except Exception as error:
             if len(batch) > 1 and not isinstance(error, Unavailable):
                 for one in batch:

@@ -11,20 +11,23 @@ ledger's UNIQUE decides, and the gate only answers sooner.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
+import orjson
 import structlog
 from pydantic import ValidationError
 
-from holdfast.domain.envelope import envelope
+from holdfast.domain.envelope import first_ticket
 from holdfast.domain.errors import GateUnavailable, IdempotencyMismatch, InvalidField, RequestInFlight
 from holdfast.domain.job import Job, JobState
 from holdfast.domain.request import JobRequest
-from holdfast.domain.topology import to_work
 from holdfast.engine.dispatch import Dispatch
 from holdfast.engine.group import Group
+from holdfast.engine.outbox_bound import OutboxBound
 from holdfast.ports.clock import Clock
+from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.gate import Gate, Held, InFlight, Known
 from holdfast.ports.handler import Handler, Kinds
 from holdfast.ports.ledger import Ledger
@@ -43,14 +46,24 @@ class Submission:
 class Submit:
     """The enqueue path."""
 
-    def __init__(self, ledger: Ledger, gate: Gate, dispatch: Dispatch, kinds: Kinds, clock: Clock) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        gate: Gate,
+        dispatch: Dispatch,
+        kinds: Kinds,
+        clock: Clock,
+        bound: OutboxBound | None = None,
+        faults: Faults = NO_FAULTS,
+    ) -> None:
         self._ledger, self._gate, self._dispatch, self._kinds, self._clock = ledger, gate, dispatch, kinds, clock
+        self._bound, self._faults = bound, faults
         self._accept: Group[Job, Job] = Group(ledger.accept)
 
     async def submit(self, request: JobRequest) -> Submission:
         """Accept the request, or return what an earlier one with its key became.
 
-        Raises UnknownKind, InvalidField, IdempotencyMismatch, RequestInFlight, LedgerUnavailable.
+        Raises UnknownKind, InvalidField, IdempotencyMismatch, RequestInFlight, LedgerUnavailable, OutboxFull.
         """
         handler = self._kinds.get(request.kind)
         validate(handler, request)
@@ -69,6 +82,7 @@ class Submit:
             return None
         match answer:
             case Held():
+                self._faults.reach(FaultPoint.SUBMIT_HELD)
                 return None
             case InFlight(seen, retry_after):
                 if seen != job.fingerprint:
@@ -86,14 +100,18 @@ class Submit:
             raise
         owner = submission.job
         await self._tell_gate(self._gate.remember(owner.tenant, owner.idempotency_key, owner.fingerprint, owner.id))
+        self._faults.reach(FaultPoint.SUBMIT_REMEMBERED)
         return submission
 
     async def _commit(self, request: JobRequest, job: Job) -> Submission:
+        if self._bound is not None:
+            self._bound.check()
         owner = await self._accept(job)
         if owner.id != job.id:
             return self._replay(request, job, owner)
+        self._faults.reach(FaultPoint.SUBMIT_COMMITTED)
         if owner.state is JobState.QUEUED:
-            await self._dispatch.send(envelope(owner, 1, 0, to_work(owner.queue), self._clock.now()))
+            await self._dispatch.send(first_ticket(owner, self._clock.now()))
         return Submission(owner, replayed=False)
 
     @staticmethod
@@ -113,9 +131,14 @@ class Submit:
 def validate(handler: Handler, request: JobRequest) -> None:
     """Raise InvalidField, with JSON pointers into the request, unless the payload fits its kind."""
     try:
+        json.dumps(request.payload, allow_nan=False)
+        orjson.dumps(request.payload)
         handler.Payload.model_validate(request.payload)
     except ValidationError as error:
         raise InvalidField(payload_problems(error)) from None
+    except (TypeError, ValueError):
+        advice = "NaN, Infinity, integers past 64 bits and lone surrogates cannot be kept; send them as text"
+        raise InvalidField([("/payload", advice)]) from None
 
 
 def payload_problems(error: ValidationError) -> Sequence[tuple[str, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 
@@ -44,6 +44,14 @@ class Artifacts(Protocol):
 
     async def url(self, key: str, media_type: str, lifetime: timedelta) -> str | None:
         """A presigned URL when the store can make one (S3), else None: the api then streams the object itself."""
+        ...
+
+    async def delete(self, prefix: str) -> int:
+        """Remove every object below `prefix` (`jobs/<job id>`); return how many. None is not an error."""
+        ...
+
+    async def delete_older(self, prefix: str, before: datetime) -> int:
+        """Remove every object below `prefix` that was stored before that time; return how many."""
         ...
 
     async def ping(self) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from holdfast.domain.dead_letter import DeadLetter, DeadReason
+from holdfast.domain.dead_letter import DeadLetter, DeadLetterGroup, DeadReason
 from holdfast.domain.envelope import Envelope
 
 
@@ -24,9 +24,13 @@ class DeadLetterQuery:
     reason: DeadReason | None = None
     error: str | None = None
     """A part of the error's name or message, letters of either case."""
+    fingerprint: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     settled: bool = False
+    replayable: bool = False
+    """Only letters whose job is still dead in the attempt that the letter is about."""
+    oldest_first: bool = False
     before: UUID | None = None
     limit: int = 50
 
@@ -39,7 +43,15 @@ class DeadLetters(Protocol):
         ...
 
     async def find(self, query: DeadLetterQuery) -> list[DeadLetter]:
-        """At most `query.limit` dead letters, newest id first."""
+        """At most `query.limit` dead letters, newest id first unless asked otherwise."""
+        ...
+
+    async def groups(self, query: DeadLetterQuery) -> list[DeadLetterGroup]:
+        """The letters that the query would find, equal failures together, the most frequent first."""
+        ...
+
+    async def count(self, query: DeadLetterQuery) -> int:
+        """How many letters the query would find without its limit."""
         ...
 
     async def get(self, letter_id: UUID) -> DeadLetter | None:

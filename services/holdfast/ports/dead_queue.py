@@ -27,3 +27,7 @@ class DeadQueue(Protocol):
     async def acknowledge(self, delivered: Delivered) -> None:
         """The message is filed."""
         ...
+
+    async def let_go(self) -> None:
+        """Give back whatever was fetched and not acknowledged."""
+        ...

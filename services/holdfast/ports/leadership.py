@@ -16,6 +16,10 @@ class Leadership(Protocol):
         """Whether the lock is still ours, asked of the store."""
         ...
 
+    async def leader(self) -> str | None:
+        """Who holds the lock, in words; None when nobody does. Raise LedgerUnavailable."""
+        ...
+
     async def release(self) -> None:
         """Give the lock up, so that a successor need not wait."""
         ...

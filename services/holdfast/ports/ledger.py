@@ -50,15 +50,25 @@ class Ledger(Protocol):
         ...
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
-        """Write the outcome, and the outbox row of its envelope. Raise StaleClaim when the token is not current."""
+        """Write the outcome, the outbox row of its envelope, and the job that follows up on it.
+
+        Raise StaleClaim when the token is not current.
+        """
         ...
 
     async def give_back(self, claim: Claim) -> None:
         """Return the attempt unspent (a worker is shutting down): the job is QUEUED again. Raise StaleClaim."""
         ...
 
-    async def bury(self, job_id: UUID, attempt: int, failure: Failure) -> bool:
-        """End a job whose message the broker gave up on; whoever held a claim loses it. False when it has moved on."""
+    async def lapsed(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Those of the claims that can no longer settle: taken over, cancelled, buried."""
+        ...
+
+    async def bury(self, job_id: UUID, attempt: int, failure: Failure, follow_up: Job | None = None) -> bool:
+        """End a job whose message the broker gave up on; whoever held a claim loses it. False when it has moved on.
+
+        `follow_up` is accepted in the same transaction.
+        """
         ...
 
     async def job(self, tenant: str, job_id: UUID) -> Job | None:
@@ -82,9 +92,10 @@ class Ledger(Protocol):
         ...
 
     async def cancel(self, tenant: str, job_id: UUID) -> Job | None:
-        """Cancel a job that is not running and has not ended; return the job as it now is, None when unknown.
+        """Cancel a job that has not ended; return the job as it now is, None when unknown.
 
-        The caller sees from the state whether the cancellation took place: a RUNNING or ended job is returned as is.
+        A running attempt loses its claim: its effect may have happened or not, and its outcome is not recorded. An
+        ended job is returned as it is, so the caller sees from the state whether the cancellation took place.
         """
         ...
 

@@ -13,6 +13,9 @@ from uuid import UUID
 
 from holdfast.domain.envelope import Envelope
 
+LATE = timedelta(seconds=2)
+"""A ticket whose confirm comes later than this after its row was written counts as issued when it was confirmed."""
+
 
 class Outbox(Protocol):
     """Rows that wait for a confirm, and the rows that become messages when their time comes."""
@@ -23,6 +26,10 @@ class Outbox(Protocol):
 
     async def unconfirmed(self, older_than: timedelta, limit: int) -> list[Envelope]:
         """Outbox rows that no confirm has deleted for `older_than`, oldest first."""
+        ...
+
+    async def size(self, at_most: int) -> int:
+        """How many rows there are, counted up to `at_most`."""
         ...
 
     async def promote(self, limit: int) -> list[Envelope]:
@@ -37,5 +44,14 @@ class Outbox(Protocol):
         """A new ticket for an attempt whose message is gone through no fault of the job.
 
         None when the job has moved on, or waits for its due time: `promote` will write its ticket.
+        """
+        ...
+
+    async def replace(self, queue: str, settled_for: timedelta, limit: int) -> list[Envelope]:
+        """New tickets for the jobs of a work queue that have stood longest without being claimed.
+
+        Only QUEUED jobs that have stood so for `settled_for`, and WAITING ones (without a due time) that have for
+        as long after the longest wait in a retry queue, none of which has an outbox row: their tickets are in the
+        work queue or lost. Running jobs are never touched, so a new ticket is at worst one too many.
         """
         ...

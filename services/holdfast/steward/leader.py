@@ -17,6 +17,7 @@ import structlog
 from holdfast.domain.errors import Unavailable
 from holdfast.ports.leadership import Leadership
 from holdfast.steward.loops import Loop
+from holdfast.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +49,7 @@ class Steward:
 
     async def _lead(self) -> None:
         log.info("steward_elected")
-        self.leading = True
+        self._lead_or_not(True)
         try:
             async with asyncio.TaskGroup() as term:
                 term.create_task(self._watch_lock())
@@ -59,7 +60,12 @@ class Steward:
         except* Exception:
             log.exception("steward_term_ended")
         finally:
-            self.leading = False
+            self._lead_or_not(False)
+
+    def _lead_or_not(self, leading: bool) -> None:
+        self.leading = leading
+        metrics.LEADING.set(leading)
+        metrics.CENSUS.show(None)
 
     async def _watch_lock(self) -> None:
         while await self._leadership.held():  # noqa: ASYNC110 - the lock is the database's, which sets no event
@@ -70,7 +76,8 @@ class Steward:
 async def _repeat(loop: Loop) -> None:
     while True:
         try:
-            more = await loop.turn()
+            with metrics.LOOP_SECONDS.labels(loop.name).time():
+                more = await loop.turn()
         except Unavailable as error:
             log.warning("steward_loop_waits", loop=loop.name, why=str(error))
             more = False

@@ -14,10 +14,16 @@ from typing import Protocol
 import structlog
 
 from holdfast.domain.envelope import Envelope
+from holdfast.domain.errors import LedgerUnavailable
 from holdfast.engine.bury import BuryDead
+from holdfast.engine.conserve import Conservation
 from holdfast.engine.dispatch import Dispatch
+from holdfast.engine.retain import Retain
+from holdfast.ports.census import Observation
 from holdfast.ports.dead_queue import DeadQueue
+from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.outbox import Outbox
+from holdfast.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -51,32 +57,43 @@ def relay(outbox: Outbox, dispatch: Dispatch, after: timedelta) -> Loop:
     return Loop("relay", 1.0, turn)
 
 
-def promote(outbox: Outbox, dispatch: Dispatch) -> Loop:
+def promote(outbox: Outbox, dispatch: Dispatch, faults: Faults = NO_FAULTS) -> Loop:
     """Queue the jobs whose time has come."""
 
     async def turn() -> bool:
-        return await _send(dispatch, await outbox.promote(BATCH), "jobs_promoted")
+        due = await outbox.promote(BATCH)
+        if due:
+            faults.reach(FaultPoint.PROMOTE_COMMITTED)
+        return await _send(dispatch, due, "jobs_promoted")
 
     return Loop("promote", 0.5, turn)
 
 
-def rescue(outbox: Outbox, dispatch: Dispatch, grace: timedelta) -> Loop:
+def rescue(outbox: Outbox, dispatch: Dispatch, grace: timedelta, faults: Faults = NO_FAULTS) -> Loop:
     """Queue the jobs whose worker has gone and whose message the broker has not redelivered."""
 
     async def turn() -> bool:
-        return await _send(dispatch, await outbox.rescue(grace, BATCH), "jobs_rescued")
+        lost = await outbox.rescue(grace, BATCH)
+        if lost:
+            faults.reach(FaultPoint.RESCUE_COMMITTED)
+        return await _send(dispatch, lost, "jobs_rescued")
 
     return Loop("rescue", 5.0, turn)
 
 
-def archive(queue: DeadQueue, bury: BuryDead) -> Loop:
+def archive(queue: DeadQueue, bury: BuryDead, faults: Faults = NO_FAULTS) -> Loop:
     """Move the dead-letter queue into the ledger; a message is acknowledged when it is filed."""
 
     async def turn() -> bool:
         found = await queue.fetch(BATCH)
-        for delivered in found:
-            await bury.bury(delivered.message)
-            await queue.acknowledge(delivered)
+        try:
+            for delivered in found:
+                await bury.bury(delivered.message)
+                faults.reach(FaultPoint.ARCHIVE_FILED)
+                await queue.acknowledge(delivered)
+        except BaseException:
+            await queue.let_go()
+            raise
         return len(found) == BATCH
 
     return Loop("archive", 1.0, turn)
@@ -92,6 +109,27 @@ def keep_topology(topology: Topology) -> Loop:
         return False
 
     return Loop("topology", 60.0, turn)
+
+
+def conserve(conservation: Conservation, show: Callable[[Observation | None], None], every: float) -> Loop:
+    """Compare ledger and broker, and write lost tickets anew."""
+
+    async def turn() -> bool:
+        try:
+            show(await conservation.look())
+        except LedgerUnavailable:
+            show(None)
+            raise
+        for queue, written in (await conservation.repair()).items():
+            metrics.TICKETS_REPLACED.labels(queue).inc(written)
+        return False
+
+    return Loop("conserve", every, turn)
+
+
+def retain(forget: Retain) -> Loop:
+    """Forget what has been kept for long enough."""
+    return Loop("retain", 600.0, forget.turn)
 
 
 async def _send(dispatch: Dispatch, envelopes: Sequence[Envelope], event: str) -> bool:

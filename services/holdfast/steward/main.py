@@ -9,6 +9,7 @@ from holdfast import bootstrap
 from holdfast.settings import Settings
 from holdfast.steward import loops
 from holdfast.steward.leader import Steward
+from holdfast.telemetry import metrics
 
 
 async def serve(settings: Settings) -> None:
@@ -25,9 +26,11 @@ def build(runtime: bootstrap.StewardRuntime) -> Steward:
         [
             loops.keep_topology(runtime.topology),
             loops.relay(core.outbox, core.dispatch, timedelta(seconds=settings.relay_after)),
-            loops.promote(core.outbox, core.dispatch),
-            loops.rescue(core.outbox, core.dispatch, timedelta(seconds=settings.rescue_after)),
-            loops.archive(runtime.dead_queue, runtime.bury),
+            loops.promote(core.outbox, core.dispatch, core.faults),
+            loops.rescue(core.outbox, core.dispatch, timedelta(seconds=settings.rescue_after), core.faults),
+            loops.conserve(runtime.conservation, metrics.CENSUS.show, settings.conserve_every),
+            loops.retain(runtime.retain),
+            loops.archive(runtime.dead_queue, runtime.bury, core.faults),
         ],
     )
 

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from celery import Celery
-from celery.worker.consumer import Consumer
-from celery.worker.consumer.delayed_delivery import DelayedDelivery
 from kombu.entity import Exchange, Queue
 
 from holdfast.adapters.rabbitmq.topology import QUORUM
@@ -67,6 +64,7 @@ def make_app(settings: Settings, served: Pool, longest: timedelta) -> Celery:
         # On a lost connection, let running attempts finish: their claims settle them, and redeliveries take over.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_prefetch_multiplier=served.prefetch,
+        worker_consumer="holdfast.worker.consumer:TicketConsumer",
         worker_pool=served.kind,
         worker_concurrency=served.concurrency,
         # The engine ends an attempt in time; this kills a process whose event loop is blocked.
@@ -75,8 +73,6 @@ def make_app(settings: Settings, served: Pool, longest: timedelta) -> Celery:
         worker_redirect_stdouts=False,
         accept_content=["json"],
     )
-    # Celery would declare 28 delay queues as soon as it sees a quorum queue. Waiting happens in our retry queues.
-    Consumer.Blueprint.default_steps = [step for step in Consumer.Blueprint.default_steps if not _is_delayed(step)]
     return app
 
 
@@ -89,7 +85,3 @@ def _queue(name: str) -> Queue:
         durable=True,
         queue_arguments=QUORUM,
     )
-
-
-def _is_delayed(step: Any) -> bool:
-    return bool(step in {DelayedDelivery, f"{DelayedDelivery.__module__}:{DelayedDelivery.__name__}"})

@@ -86,6 +86,9 @@ class TaskLoop:
         try:
             asyncio.run(self._main(up))
         except BaseException as error:
+            if up.is_set():  # without a loop the process would reject every ticket that it takes
+                log.critical("worker_loop_died", exc_info=error)
+                os._exit(os.EX_SOFTWARE)
             self._failure = error
         finally:
             up.set()

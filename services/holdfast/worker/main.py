@@ -80,13 +80,21 @@ def _connect_signals(settings: Settings, served: Pool, lifeline: Lifeline, loop:
     def on_logging(**_: Any) -> None:
         """Keep Celery from replacing our logging set-up."""
 
+    def start_loop() -> None:
+        """Celery swallows what a signal's receiver raises, and a worker without a loop would reject every ticket."""
+        try:
+            loop.start()
+        except BaseException:
+            log.critical("worker_cannot_start", exc_info=True)
+            os._exit(os.EX_SOFTWARE)
+
     def on_child(**_: Any) -> None:
         lifeline.keep_reading_end()
-        loop.start()
+        start_loop()
 
     def on_init(**_: Any) -> None:
         if not prefork:
-            loop.start()
+            start_loop()
 
     def on_ready(**_: Any) -> None:
         log.info("worker_ready", pool=served.name, queues=served.queues, concurrency=served.concurrency)

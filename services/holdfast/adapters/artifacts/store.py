@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,6 +27,8 @@ from holdfast.adapters.artifacts.keys import checked
 from holdfast.domain.errors import ArtifactsUnavailable, NotFound
 
 CHUNK = 256 * 1024
+PAGE = 500
+"""Objects that a deletion lists, and deletes, at a time (S3 takes 1,000 in one request)."""
 PING_KEY = "health/ping"
 TIMEOUT = timedelta(seconds=30)
 """Longest single request to S3."""
@@ -83,6 +85,28 @@ class ObstoreArtifacts:
                 return None
             return await obstore.sign_async(self._store, "GET", checked(key), lifetime)
 
+    async def delete(self, prefix: str) -> int:
+        """Remove every object below `prefix`; a local folder loses its empty folders too."""
+        return await self._delete(prefix, None)
+
+    async def delete_older(self, prefix: str, before: datetime) -> int:
+        """Remove by the time at which the store took each object."""
+        return await self._delete(prefix, before)
+
+    async def _delete(self, prefix: str, before: datetime | None) -> int:
+        """List and delete, page by page; an object that somebody else deleted meanwhile is as good as deleted."""
+        removed = 0
+        with self._errors(prefix):
+            async for page in obstore.list(self._store, f"{checked(prefix)}/", chunk_size=PAGE):
+                paths = [found["path"] for found in page if before is None or found["last_modified"] < before]
+                for path in paths if self._scheme == "file" else ():
+                    with suppress(FileNotFoundError):
+                        await obstore.delete_async(self._store, path)
+                if paths and self._scheme == "s3":
+                    await obstore.delete_async(self._store, paths)
+                removed += len(paths)
+        return removed
+
     async def ping(self) -> None:
         """Raise ArtifactsUnavailable unless the store can be written."""
         with self._errors(PING_KEY):
@@ -91,7 +115,7 @@ class ObstoreArtifacts:
     @cached_property
     def _store(self) -> LocalStore | S3Store:
         if self._scheme == "file":
-            return LocalStore(Path(self._place).absolute(), mkdir=True)
+            return LocalStore(Path(self._place).absolute(), mkdir=True, automatic_cleanup=True)
         bucket, _, prefix = self._place.partition("/")
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
         return S3Store(

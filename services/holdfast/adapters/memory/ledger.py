@@ -1,6 +1,6 @@
-"""The ledger, the outbox and the dead letters in one dictionary each.
+"""The ledger and the outbox in one dictionary each.
 
-It keeps the promises of `ports.ledger`, `ports.outbox` and `ports.dead_letters`, and passes the same contract
+It keeps the promises of `ports.ledger` and `ports.outbox`, and passes the same contract
 tests as the Postgres adapters. Every method runs without an await in the middle, hence atomically.
 """
 
@@ -12,22 +12,27 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from holdfast.domain.attempt import Attempt, AttemptState, Claim, Refusal, Ticket, refusal
-from holdfast.domain.dead_letter import DeadLetter, Failure
+from holdfast.domain.backoff import LONGEST_BROKER_WAIT
+from holdfast.domain.dead_letter import Failure
 from holdfast.domain.envelope import Envelope, envelope
 from holdfast.domain.errors import StaleClaim
 from holdfast.domain.job import CANCELLABLE, ENDED, Job, JobState
 from holdfast.domain.settlement import Settlement
 from holdfast.domain.topology import to_work
 from holdfast.ports.clock import Clock
-from holdfast.ports.dead_letters import DeadLetterQuery
 from holdfast.ports.ledger import JobQuery
+from holdfast.ports.outbox import LATE
+
+TICKETED = frozenset({JobState.QUEUED, JobState.WAITING})
+"""States of which a ticket is on its way, unless the job waits for its due time."""
 
 
 @dataclass(slots=True)
-class _Record:
+class Record:
     """A job with what only the ledger knows of it."""
 
     job: Job
+    since: datetime
     token: int = 0
     lease_until: datetime | None = None
 
@@ -37,7 +42,7 @@ class MemoryLedger:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.records: dict[UUID, _Record] = {}
+        self.records: dict[UUID, Record] = {}
         self._owners: dict[tuple[str, str], UUID] = {}
         self._attempts: dict[tuple[UUID, int], Attempt] = {}
         self.outbox: dict[tuple[UUID, int], Envelope] = {}
@@ -50,7 +55,7 @@ class MemoryLedger:
             if (job.tenant, job.idempotency_key) in self._owners:
                 continue
             self._owners[job.tenant, job.idempotency_key] = job.id
-            self.records[job.id] = _Record(job)
+            self.records[job.id] = Record(job, self.clock.now())
             if job.state is JobState.QUEUED:
                 self._ticket(self.records[job.id])
         return [self.records[self._owners[job.tenant, job.idempotency_key]].job for job in jobs]
@@ -71,7 +76,7 @@ class MemoryLedger:
         else:
             record.job = job.move(JobState.RUNNING, due_at=None, started_at=job.started_at or now)
         record.token += 1
-        record.lease_until = now + lease
+        record.since, record.lease_until = now, now + lease
         self._log_start(record.job, worker, now)
         return Claim(record.job, ticket.attempt, record.token, record.lease_until)
 
@@ -82,21 +87,24 @@ class MemoryLedger:
         record.job = record.job.move(
             settlement.job_state,
             attempt=settlement.next_attempt,
+            spent_before=record.job.spent_before + settlement.unspent,
+            started_at=None if _never_started(record.job, settlement) else record.job.started_at,
             result=settlement.result,
             failure=settlement.failure,
             due_at=now + settlement.due_in if settlement.due_in is not None else None,
             finished_at=now if settlement.job_state in ENDED else None,
         )
-        record.lease_until = None
+        record.since, record.lease_until = now, None
         self._log_end(claim, settlement.attempt_state, now, settlement)
         if settlement.envelope is not None:
             self.outbox[claim.job.id, claim.token] = settlement.envelope
+        await self.accept([settlement.follow_up] if settlement.follow_up else [])
 
     async def give_back(self, claim: Claim) -> None:
         """Make the attempt claimable again."""
         record = self._held(claim)
         record.job = record.job.move(JobState.QUEUED)
-        record.lease_until = None
+        record.since, record.lease_until = self.clock.now(), None
         key = claim.job.id, claim.attempt
         attempt = self._attempts[key]
         self._attempts[key] = replace(
@@ -106,7 +114,11 @@ class MemoryLedger:
             finished_at=self.clock.now(),
         )
 
-    async def bury(self, job_id: UUID, attempt: int, failure: Failure) -> bool:
+    async def lapsed(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Those whose token is not the job's, or whose job does not run."""
+        return [claim for claim in claims if not self._holds(claim)]
+
+    async def bury(self, job_id: UUID, attempt: int, failure: Failure, follow_up: Job | None = None) -> bool:
         """End the job unless it has moved on."""
         record = self.records.get(job_id)
         if record is None or not _open(record.job, attempt):
@@ -114,10 +126,11 @@ class MemoryLedger:
         now = self.clock.now()
         record.job = record.job.move(JobState.DEAD, failure=failure, due_at=None, finished_at=now)
         record.token += 1
-        record.lease_until = None
+        record.since, record.lease_until = now, None
         if (job_id, attempt) in self._attempts:
             row = self._attempts[job_id, attempt]
             self._attempts[job_id, attempt] = replace(row, state=AttemptState.FAILED, failure=failure, finished_at=now)
+        await self.accept([follow_up] if follow_up else [])
         return True
 
     async def job(self, tenant: str, job_id: UUID) -> Job | None:
@@ -153,12 +166,17 @@ class MemoryLedger:
         return [attempt for (owner, _), attempt in sorted(self._attempts.items()) if owner == job_id]
 
     async def cancel(self, tenant: str, job_id: UUID) -> Job | None:
-        """Cancel unless it runs or has ended."""
+        """Cancel unless it has ended."""
         job = await self.job(tenant, job_id)
         if job is None or job.state not in CANCELLABLE:
             return job
-        record = self.records[job_id]
-        record.job = job.move(JobState.CANCELLED, finished_at=self.clock.now(), due_at=None)
+        record, now = self.records[job_id], self.clock.now()
+        if job.state is JobState.RUNNING:
+            attempt = self._attempts[job_id, job.attempt]
+            self._attempts[job_id, job.attempt] = replace(attempt, state=AttemptState.CANCELLED, finished_at=now)
+        record.job = job.move(JobState.CANCELLED, finished_at=now, due_at=None)
+        record.token += 1
+        record.since, record.lease_until = now, None
         self.outbox = {key: ticket for key, ticket in self.outbox.items() if key[0] != job_id}
         return record.job
 
@@ -169,14 +187,24 @@ class MemoryLedger:
 
     async def confirmed(self, sent: Sequence[Envelope]) -> None:
         """Delete by job id and token."""
+        now = self.clock.now()
         for ticket in sent:
-            self.outbox.pop((ticket.job_id, ticket.token), None)
+            gone = self.outbox.pop((ticket.job_id, ticket.token), None)
+            record = self.records.get(ticket.job_id)
+            if gone is None or record is None or gone.enqueued_at >= now - LATE:
+                continue
+            if record.token == ticket.token and record.job.state in TICKETED:
+                record.since = now
 
     async def unconfirmed(self, older_than: timedelta, limit: int) -> list[Envelope]:
         """Oldest first."""
         before = self.clock.now() - older_than
         found = [ticket for ticket in self.outbox.values() if ticket.enqueued_at <= before]
         return sorted(found, key=lambda ticket: ticket.enqueued_at)[:limit]
+
+    async def size(self, at_most: int) -> int:
+        """Rows, up to `at_most`."""
+        return min(len(self.outbox), at_most)
 
     async def promote(self, limit: int) -> list[Envelope]:
         """Those whose time has come, oldest first."""
@@ -189,7 +217,7 @@ class MemoryLedger:
             and record.job.due_at <= now
         ]
         due.sort(key=lambda record: record.job.due_at or now)
-        return [self._requeue(record) for record in due[:limit]]
+        return [self.requeue(record) for record in due[:limit]]
 
     async def rescue(self, grace: timedelta, limit: int) -> list[Envelope]:
         """Those whose holder has gone."""
@@ -199,35 +227,58 @@ class MemoryLedger:
             for record in self.records.values()
             if record.job.state is JobState.RUNNING and record.lease_until is not None and record.lease_until < before
         ]
-        return [self._requeue(record) for record in lost[:limit]]
+        return [self.requeue(record) for record in lost[:limit]]
 
     async def reissue(self, job_id: UUID, attempt: int) -> Envelope | None:
         """One job's ticket, made anew."""
         record = self.records.get(job_id)
         if record is None or not _open(record.job, attempt) or record.job.due_at is not None:
             return None
-        return self._requeue(record)
+        return self.requeue(record)
+
+    async def replace(self, queue: str, settled_for: timedelta, limit: int) -> list[Envelope]:
+        """Those that have stood longest."""
+        lost = [
+            record for record in self.records.values() if record.job.queue == queue and self.home(record, settled_for)
+        ]
+        lost.sort(key=lambda record: record.since)
+        return [self.requeue(record) for record in lost[:limit]]
+
+    def home(self, record: Record, settled_for: timedelta) -> bool:
+        """Whether the ticket of the job must be in its work queue."""
+        waits = record.job.state is JobState.WAITING
+        until = self.clock.now() - settled_for - (LONGEST_BROKER_WAIT if waits else timedelta(0))
+        return self.ticketed(record) and record.since < until
+
+    def ticketed(self, record: Record) -> bool:
+        """Whether the ticket of the job must be in the broker."""
+        unsent = any(job_id == record.job.id for job_id, _ in self.outbox)
+        return record.job.state in TICKETED and record.job.due_at is None and not unsent
 
     # -- what both need ---------------------------------------------------------------------------------------
 
-    def _requeue(self, record: _Record) -> Envelope:
+    def requeue(self, record: Record) -> Envelope:
+        """Queue the job again under a new token, with a ticket in the outbox."""
         if record.job.state is not JobState.QUEUED:
             record.job = record.job.move(JobState.QUEUED, due_at=None)
         record.token += 1
-        record.lease_until = None
+        record.since, record.lease_until = self.clock.now(), None
         return self._ticket(record)
 
-    def _ticket(self, record: _Record) -> Envelope:
+    def _ticket(self, record: Record) -> Envelope:
         job = record.job
         ticket = envelope(job, job.attempt, record.token, to_work(job.queue), self.clock.now())
         self.outbox[job.id, record.token] = ticket
         return ticket
 
-    def _held(self, claim: Claim) -> _Record:
+    def _holds(self, claim: Claim) -> bool:
         record = self.records[claim.job.id]
-        if record.token != claim.token or record.job.state is not JobState.RUNNING:
+        return record.token == claim.token and record.job.state is JobState.RUNNING
+
+    def _held(self, claim: Claim) -> Record:
+        if not self._holds(claim):
             raise StaleClaim(claim.job.id, claim.attempt)
-        return record
+        return self.records[claim.job.id]
 
     def _log_start(self, job: Job, worker: str, now: datetime) -> None:
         key = job.id, job.attempt
@@ -251,76 +302,10 @@ class MemoryLedger:
         )
 
 
+def _never_started(job: Job, settlement: Settlement) -> bool:
+    """A first attempt that was parked has not begun its work."""
+    return settlement.unspent > 0 and job.attempt == job.spent_before + 1
+
+
 def _open(job: Job, attempt: int) -> bool:
     return job.attempt == attempt and job.state in {JobState.QUEUED, JobState.WAITING, JobState.RUNNING}
-
-
-class MemoryDeadLetters:
-    """Implements `ports.dead_letters.DeadLetters` over a MemoryLedger."""
-
-    def __init__(self, ledger: MemoryLedger) -> None:
-        self._ledger = ledger
-        self._letters: dict[UUID, DeadLetter] = {}
-
-    async def archive(self, letters: Sequence[DeadLetter]) -> None:
-        """The first letter of an attempt stays."""
-        known = {(letter.job_id, letter.attempt) for letter in self._letters.values()}
-        for letter in letters:
-            named = letter.job_id is not None and letter.attempt is not None
-            if letter.id in self._letters or (named and (letter.job_id, letter.attempt) in known):
-                continue
-            self._letters[letter.id] = letter
-            known.add((letter.job_id, letter.attempt))
-
-    async def find(self, query: DeadLetterQuery) -> list[DeadLetter]:
-        """Newest first."""
-        found = [letter for letter in self._letters.values() if _matches(letter, query)]
-        return sorted(found, key=lambda letter: letter.id, reverse=True)[: query.limit]
-
-    async def get(self, letter_id: UUID) -> DeadLetter | None:
-        """One letter by its id."""
-        return self._letters.get(letter_id)
-
-    async def replay(self, letter_id: UUID, priority: int | None) -> Envelope | None:
-        """Revive the job and mark the letter."""
-        letter = self._letters.get(letter_id)
-        if letter is None or letter.job_id is None or letter.replayed_at or letter.dropped_at:
-            return None
-        record = self._ledger.records.get(letter.job_id)
-        if record is None or record.job.state is not JobState.DEAD or record.job.attempt != letter.attempt:
-            return None
-        job = record.job
-        record.job = job.move(
-            JobState.QUEUED,
-            attempt=job.attempt + 1,
-            spent_before=job.attempt,
-            priority=job.priority if priority is None else priority,
-            failure=None,
-            finished_at=None,
-            deadline=None,
-        )
-        self._letters[letter_id] = replace(letter, replayed_at=self._ledger.clock.now())
-        return self._ledger._requeue(record)
-
-    async def drop(self, letter_id: UUID, by: str, why: str) -> DeadLetter | None:
-        """Mark the letter."""
-        letter = self._letters.get(letter_id)
-        if letter is None or letter.replayed_at or letter.dropped_at:
-            return None
-        dropped = replace(letter, dropped_at=self._ledger.clock.now(), dropped_by=by, drop_reason=why)
-        self._letters[letter_id] = dropped
-        return dropped
-
-
-def _matches(letter: DeadLetter, query: DeadLetterQuery) -> bool:
-    text = f"{letter.error} {letter.message}".lower()
-    return (
-        query.tenant in {None, letter.tenant}
-        and query.kind in {None, letter.kind}
-        and query.reason in {None, letter.reason}
-        and (query.error is None or query.error.lower() in text)
-        and (query.since is None or letter.died_at >= query.since)
-        and (query.until is None or letter.died_at < query.until)
-        and (query.settled or not (letter.replayed_at or letter.dropped_at))
-        and (query.before is None or letter.id < query.before)
-    )

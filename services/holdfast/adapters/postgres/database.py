@@ -13,8 +13,8 @@ from typing import Any
 
 import asyncpg
 import orjson
-from sqlalchemy import Row
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import Row, event
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -54,6 +54,7 @@ class Database:
                 "server_settings": {"application_name": "holdfast", "jit": "off"},
             },
         )
+        event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
 
     async def all(self, statement: str, *values: Any) -> Sequence[Row[Any]]:
         """Run one statement with `$1`-style values; return its rows. Raise LedgerUnavailable."""
@@ -82,3 +83,13 @@ class Database:
         cause = getattr(error, "orig", None) or error
         text = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
         return LedgerUnavailable(f"Postgres does not answer as it should: {text}")
+
+
+def _refuse_closed(connection: Any, *_: Any) -> None:
+    """Have the pool open a new connection in place of one that Postgres has closed meanwhile.
+
+    The driver has seen the end of the stream, so no round trip is needed to find out; without this the first
+    statements after a restart of Postgres would fail, one for each connection.
+    """
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError("Postgres has closed the connection")

@@ -11,33 +11,48 @@ from uuid import UUID
 
 from holdfast.adapters.postgres import rows
 from holdfast.adapters.postgres.database import Database
-from holdfast.domain.dead_letter import DeadLetter
+from holdfast.domain.dead_letter import DeadLetter, DeadLetterGroup, DeadReason
 from holdfast.domain.envelope import Envelope
 from holdfast.domain.topology import JOBS
 from holdfast.ports.dead_letters import DeadLetterQuery
 
 ARCHIVE = """
-INSERT INTO dead_letters (id, job_id, attempt, tenant, kind, reason, error, message, attempts, headers, body, died_at)
+INSERT INTO dead_letters (id, job_id, attempt, tenant, kind, reason, error, message, attempts, headers, body,
+                          fingerprint, died_at)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                     $9::int[], $10::json[], $11::bytea[], $12::timestamptz[])
+                     $9::int[], $10::json[], $11::bytea[], $12::text[], $13::timestamptz[])
 ON CONFLICT DO NOTHING
 """
 
-FIND = """
-SELECT * FROM dead_letters
+MATCHING = """
+FROM dead_letters
 WHERE ($1::text IS NULL OR tenant = $1) AND ($2::text IS NULL OR kind = $2) AND ($3::text IS NULL OR reason = $3)
   AND ($4::text IS NULL OR strpos(lower(error || ' ' || message), lower($4)) > 0)
   AND ($5::timestamptz IS NULL OR died_at >= $5) AND ($6::timestamptz IS NULL OR died_at < $6)
   AND ($7 OR replayed_at IS NULL AND dropped_at IS NULL) AND ($8::uuid IS NULL OR id < $8)
-ORDER BY id DESC LIMIT $9
+  AND ($10::text IS NULL OR fingerprint = $10)
+  AND (NOT $9 OR EXISTS (
+    SELECT FROM jobs
+    WHERE jobs.id = dead_letters.job_id AND jobs.attempt = dead_letters.attempt AND jobs.state = 'dead'
+  ))
 """
+FIND_NEWEST = f"SELECT * {MATCHING} ORDER BY id DESC LIMIT $11"
+FIND_OLDEST = f"SELECT * {MATCHING} ORDER BY id LIMIT $11"
+GROUPS = f"""
+SELECT fingerprint, count(*) AS count, min(died_at) AS first_seen, max(died_at) AS last_seen,
+       (array_agg(kind ORDER BY id DESC))[1] AS kind, (array_agg(reason ORDER BY id DESC))[1] AS reason,
+       (array_agg(error ORDER BY id DESC))[1] AS error, (array_agg(message ORDER BY id DESC))[1] AS message
+{MATCHING} GROUP BY fingerprint ORDER BY count DESC, fingerprint LIMIT $11
+"""
+COUNT = f"SELECT count(*) AS found {MATCHING}"
 
 REPLAY = f"""
 WITH letter AS (
   SELECT id, job_id, attempt FROM dead_letters
   WHERE id = $1 AND replayed_at IS NULL AND dropped_at IS NULL FOR UPDATE
 ), moved AS (
-  UPDATE jobs SET state = 'queued', attempt = jobs.attempt + 1, spent_before = jobs.attempt, token = jobs.token + 1,
+  UPDATE jobs SET state = 'queued', since = now(), attempt = jobs.attempt + 1, spent_before = jobs.attempt,
+                  token = jobs.token + 1,
                   priority = coalesce($2, jobs.priority), failure = NULL, finished_at = NULL, deadline = NULL
   FROM letter WHERE jobs.id = letter.job_id AND jobs.attempt = letter.attempt AND jobs.state = 'dead'
   RETURNING jobs.*
@@ -80,24 +95,36 @@ class PostgresDeadLetters:
             [letter.attempts for letter in letters],
             [rows.dump(letter.headers) for letter in letters],
             [letter.body for letter in letters],
+            [letter.fingerprint for letter in letters],
             [letter.died_at for letter in letters],
         )
 
     async def find(self, query: DeadLetterQuery) -> list[DeadLetter]:
-        """Newest first."""
-        found = await self._db.all(
-            FIND,
-            query.tenant,
-            query.kind,
-            query.reason and query.reason.value,
-            query.error,
-            query.since,
-            query.until,
-            query.settled,
-            query.before,
-            query.limit,
-        )
-        return list(map(rows.to_dead_letter, found))
+        """By id, which sorts by time."""
+        statement = FIND_OLDEST if query.oldest_first else FIND_NEWEST
+        return list(map(rows.to_dead_letter, await self._db.all(statement, *_conditions(query), query.limit)))
+
+    async def groups(self, query: DeadLetterQuery) -> list[DeadLetterGroup]:
+        """One row for each fingerprint."""
+        found = await self._db.all(GROUPS, *_conditions(query), query.limit)
+        return [
+            DeadLetterGroup(
+                row.fingerprint,
+                row.kind,
+                DeadReason(row.reason),
+                row.error,
+                row.message,
+                row._mapping["count"],
+                row.first_seen,
+                row.last_seen,
+            )
+            for row in found
+        ]
+
+    async def count(self, query: DeadLetterQuery) -> int:
+        """All that match."""
+        row = await self._db.one(COUNT, *_conditions(query))
+        return int(row.found) if row else 0
 
     async def get(self, letter_id: UUID) -> DeadLetter | None:
         """One letter by its id."""
@@ -113,3 +140,19 @@ class PostgresDeadLetters:
         """The row stays, with who and why."""
         row = await self._db.one(DROP, letter_id, by, why)
         return row and rows.to_dead_letter(row)
+
+
+def _conditions(query: DeadLetterQuery) -> tuple[object, ...]:
+    """The parameters of MATCHING."""
+    return (
+        query.tenant,
+        query.kind,
+        query.reason and query.reason.value,
+        query.error,
+        query.since,
+        query.until,
+        query.settled,
+        query.before,
+        query.replayable,
+        query.fingerprint,
+    )

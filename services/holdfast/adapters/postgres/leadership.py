@@ -7,16 +7,30 @@ steward loop is safe to run twice.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 
 import asyncpg
 from sqlalchemy import make_url
 
+from holdfast.domain.errors import LedgerUnavailable
+
 STEWARD_LOCK = 0x486F6C6466
 """Advisory lock of the steward ("Holdf")."""
+LEADER = """
+SELECT coalesce(host(client_addr), 'a local socket') AS address, backend_start AT TIME ZONE 'UTC' AS since
+FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND classid::bigint = $1 AND objid::bigint = $2 AND objsubid = 1
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 TIMEOUT = 5.0
 """Seconds for connecting and for each question."""
+_LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what asyncpg says when a connection is found broken in the middle of a question
+)
 
 
 class PostgresLeadership:
@@ -32,11 +46,11 @@ class PostgresLeadership:
             return True
         try:
             connection = await asyncpg.connect(self._url, timeout=TIMEOUT, command_timeout=TIMEOUT)
-        except (OSError, TimeoutError, asyncpg.PostgresError):
+        except _LOST:
             return False
         try:
             leads = await connection.fetchval("SELECT pg_try_advisory_lock($1)", STEWARD_LOCK)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except _LOST:
             leads = False
         if leads:
             self._connection = connection
@@ -50,10 +64,22 @@ class PostgresLeadership:
             return False
         try:
             await self._connection.fetchval("SELECT 1")
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except _LOST:
             await self.release()
             return False
         return True
+
+    async def leader(self) -> str | None:
+        """Look the lock up; a 64-bit key is two halves in `pg_locks`."""
+        try:
+            connection = await asyncpg.connect(self._url, timeout=TIMEOUT, command_timeout=TIMEOUT)
+            try:
+                row = await connection.fetchrow(LEADER, STEWARD_LOCK >> 32, STEWARD_LOCK & 0xFFFFFFFF)
+            finally:
+                await _close(connection)
+        except _LOST as error:
+            raise LedgerUnavailable(f"Postgres does not tell who is steward: {error}") from error
+        return row and f"the process connected from {row['address']} since {row['since']:%Y-%m-%d %H:%M:%S} UTC"
 
     async def release(self) -> None:
         """Closing the connection frees the lock."""
@@ -63,6 +89,6 @@ class PostgresLeadership:
 
 
 async def _close(connection: asyncpg.Connection) -> None:
-    with contextlib.suppress(OSError, TimeoutError, asyncio.TimeoutError, asyncpg.PostgresError):
+    with contextlib.suppress(*_LOST):
         await connection.close(timeout=1.0)
     connection.terminate()

@@ -26,12 +26,12 @@ ACCEPT = f"""
 WITH given AS (
   SELECT * FROM unnest(
     $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::json[], $8::text[], $9::bytea[],
-    $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::jsonb[], $14::text[]
+    $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::jsonb[], $14::text[], $15::text[], $16::text[]
   ) AS g(id, tenant, kind, queue, state, priority, payload, idempotency_key, fingerprint,
-         created_at, due_at, deadline, tags, traceparent)
+         created_at, due_at, deadline, tags, traceparent, callback_url, callback_secret)
 ), fresh AS (
   INSERT INTO jobs (id, tenant, kind, queue, state, priority, payload, idempotency_key, fingerprint,
-                    created_at, due_at, deadline, tags, traceparent)
+                    created_at, due_at, deadline, tags, traceparent, callback_url, callback_secret)
   SELECT * FROM given
   ON CONFLICT (tenant, idempotency_key) DO NOTHING
   RETURNING id, queue, state, priority
@@ -51,8 +51,8 @@ CLAIM = f"""
 WITH target AS (
   SELECT id, state, attempt, lease_until FROM jobs WHERE id = $1 FOR UPDATE
 ), granted AS (
-  UPDATE jobs SET state = 'running', token = jobs.token + 1, lease_until = now() + $5::interval, due_at = NULL,
-                  started_at = coalesce(jobs.started_at, now())
+  UPDATE jobs SET state = 'running', since = now(), token = jobs.token + 1, lease_until = now() + $5::interval,
+                  due_at = NULL, started_at = coalesce(jobs.started_at, now())
   FROM target
   WHERE jobs.id = target.id AND target.attempt = $2 AND (
     target.state IN ('queued', 'waiting')
@@ -69,10 +69,24 @@ SELECT target.attempt AS target_attempt, target.state AS target_state, granted.*
 FROM target LEFT JOIN granted ON granted.id = target.id
 """
 
-SETTLE = """
+FOLLOW_UP = f"""
+, follow_up AS (
+  INSERT INTO jobs ({rows.NEW_JOB_COLUMNS})
+  SELECT {rows.NEW_JOB_COLUMNS} FROM (SELECT record.* FROM held, json_populate_record(NULL::jobs, %s::json) AS record)
+  WHERE id IS NOT NULL
+  ON CONFLICT (tenant, idempotency_key) DO NOTHING
+  RETURNING id, queue, priority
+), follow_up_ticket AS (
+  INSERT INTO outbox (job_id, token, attempt, exchange, routing_key, priority)
+  SELECT id, 0, 1, '{JOBS}', queue, priority FROM follow_up
+)
+"""
+
+SETTLE = f"""
 WITH held AS (
-  UPDATE jobs SET state = $3, attempt = $4, result = $5::json, failure = $6::json, lease_until = NULL,
-                  due_at = now() + $7::interval,
+  UPDATE jobs SET state = $3, since = now(), attempt = $4, result = $5::json, failure = $6::json, lease_until = NULL,
+                  due_at = now() + $7::interval, spent_before = spent_before + $14,
+                  started_at = CASE WHEN $14 > 0 AND attempt = spent_before + 1 THEN NULL ELSE started_at END,
                   finished_at = CASE WHEN $3 IN ('succeeded', 'dead') THEN now() END
   WHERE id = $1 AND token = $2 AND state = 'running'
   RETURNING id
@@ -82,13 +96,14 @@ WITH held AS (
 ), ticket AS (
   INSERT INTO outbox (job_id, token, attempt, exchange, routing_key, priority)
   SELECT id, $2, $4, $11, $12, $13 FROM held WHERE $11::text IS NOT NULL
-)
+) {FOLLOW_UP % "$15"}
 SELECT id FROM held
 """
 
 GIVE_BACK = """
 WITH held AS (
-  UPDATE jobs SET state = 'queued', lease_until = NULL WHERE id = $1 AND token = $2 AND state = 'running' RETURNING id
+  UPDATE jobs SET state = 'queued', since = now(), lease_until = NULL
+  WHERE id = $1 AND token = $2 AND state = 'running' RETURNING id
 ), logged AS (
   UPDATE attempts SET state = 'returned', deliveries = deliveries - 1, finished_at = now()
   FROM held WHERE attempts.job_id = held.id AND attempts.number = $3
@@ -96,30 +111,40 @@ WITH held AS (
 SELECT id FROM held
 """
 
-BURY = """
-WITH buried AS (
-  UPDATE jobs SET state = 'dead', failure = $3::json, token = token + 1, lease_until = NULL, due_at = NULL,
-                  finished_at = now()
+BURY = f"""
+WITH held AS (
+  UPDATE jobs SET state = 'dead', since = now(), failure = $3::json, token = token + 1, lease_until = NULL,
+                  due_at = NULL, finished_at = now()
   WHERE id = $1 AND attempt = $2 AND state IN ('queued', 'waiting', 'running')
   RETURNING id
 ), logged AS (
   UPDATE attempts SET state = 'failed', failure = $3::json, finished_at = now()
-  FROM buried WHERE attempts.job_id = buried.id AND attempts.number = $2
-)
-SELECT id FROM buried
+  FROM held WHERE attempts.job_id = held.id AND attempts.number = $2
+) {FOLLOW_UP % "$4"}
+SELECT id FROM held
 """
 
 CANCEL = f"""
 WITH target AS (
   SELECT {rows.JOB_COLUMNS} FROM jobs WHERE id = $1 AND tenant = $2 FOR UPDATE
 ), cancelled AS (
-  UPDATE jobs SET state = 'cancelled', finished_at = now(), due_at = NULL
-  FROM target WHERE jobs.id = target.id AND target.state IN ('scheduled', 'queued', 'waiting')
+  UPDATE jobs SET state = 'cancelled', since = now(), finished_at = now(), due_at = NULL, lease_until = NULL,
+                  token = token + 1
+  FROM target WHERE jobs.id = target.id AND target.state IN ('scheduled', 'queued', 'waiting', 'running')
   RETURNING {rows.JOBS_COLUMNS}
+), logged AS (
+  UPDATE attempts SET state = 'cancelled', finished_at = now()
+  FROM cancelled WHERE attempts.job_id = cancelled.id AND attempts.number = cancelled.attempt
+    AND attempts.state = 'running'
 ), unsent AS (
   DELETE FROM outbox USING cancelled WHERE outbox.job_id = cancelled.id
 )
 SELECT * FROM cancelled UNION ALL SELECT * FROM target WHERE NOT EXISTS (SELECT FROM cancelled)
+"""
+
+HOLDING = """
+SELECT jobs.id, jobs.token FROM jobs JOIN unnest($1::uuid[], $2::bigint[]) AS claims(id, token) USING (id, token)
+WHERE jobs.state = 'running'
 """
 
 LIST = f"""
@@ -177,6 +202,8 @@ class PostgresLedger:
             ticket and ticket.route.exchange,
             ticket and ticket.route.routing_key,
             ticket and ticket.priority,
+            settlement.unspent,
+            rows.dump_new_job(settlement.follow_up),
         )
         if row is None:
             raise StaleClaim(claim.job.id, claim.attempt)
@@ -186,9 +213,16 @@ class PostgresLedger:
         if await self._db.one(GIVE_BACK, claim.job.id, claim.token, claim.attempt) is None:
             raise StaleClaim(claim.job.id, claim.attempt)
 
-    async def bury(self, job_id: UUID, attempt: int, failure: Failure) -> bool:
+    async def lapsed(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Those that no row of a running job confirms."""
+        ids, tokens = [claim.job.id for claim in claims], [claim.token for claim in claims]
+        holding = {(row.id, row.token) for row in await self._db.all(HOLDING, ids, tokens)}
+        return [claim for claim in claims if (claim.job.id, claim.token) not in holding]
+
+    async def bury(self, job_id: UUID, attempt: int, failure: Failure, follow_up: Job | None = None) -> bool:
         """End the job unless it has moved past `attempt`."""
-        return await self._db.one(BURY, job_id, attempt, rows.dump_failure(failure)) is not None
+        values = rows.dump_failure(failure), rows.dump_new_job(follow_up)
+        return await self._db.one(BURY, job_id, attempt, *values) is not None
 
     async def job(self, tenant: str, job_id: UUID) -> Job | None:
         """One job by its id."""
@@ -226,7 +260,7 @@ class PostgresLedger:
         return list(map(rows.to_attempt, found))
 
     async def cancel(self, tenant: str, job_id: UUID) -> Job | None:
-        """Cancel unless it runs or has ended; its ticket, when it arrives, is refused as settled."""
+        """Cancel unless it has ended; its ticket, when it arrives, is refused as settled."""
         row = await self._db.one(CANCEL, job_id, tenant)
         return row and rows.to_job(row)
 
@@ -252,4 +286,6 @@ def _columns(jobs: Sequence[Job]) -> tuple[list[object], ...]:
         [job.deadline for job in jobs],
         [rows.dump(job.tags) for job in jobs],
         [job.traceparent for job in jobs],
+        [job.callback_url for job in jobs],
+        [job.callback_secret for job in jobs],
     )

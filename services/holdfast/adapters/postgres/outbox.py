@@ -11,12 +11,20 @@ from uuid import UUID
 
 from holdfast.adapters.postgres import rows
 from holdfast.adapters.postgres.database import Database
+from holdfast.domain.backoff import LONGEST_BROKER_WAIT
 from holdfast.domain.envelope import Envelope
 from holdfast.domain.topology import JOBS
+from holdfast.ports.outbox import LATE
 
 CONFIRMED = """
-DELETE FROM outbox USING unnest($1::uuid[], $2::bigint[]) AS sent(job_id, token)
-WHERE outbox.job_id = sent.job_id AND outbox.token = sent.token
+WITH gone AS (
+  DELETE FROM outbox USING unnest($1::uuid[], $2::bigint[]) AS sent(job_id, token)
+  WHERE outbox.job_id = sent.job_id AND outbox.token = sent.token
+  RETURNING outbox.job_id, outbox.token, outbox.created_at
+)
+UPDATE jobs SET since = now() FROM gone
+WHERE gone.created_at < now() - $3::interval AND jobs.id = gone.job_id AND jobs.token = gone.token
+  AND jobs.state IN ('queued', 'waiting')
 """
 
 UNCONFIRMED = """
@@ -24,6 +32,8 @@ SELECT outbox.*, jobs.kind, jobs.idempotency_key, jobs.traceparent
 FROM outbox JOIN jobs ON jobs.id = outbox.job_id
 WHERE outbox.created_at < now() - $1::interval ORDER BY outbox.created_at LIMIT $2
 """
+
+SIZE = "SELECT count(*) AS size FROM (SELECT FROM outbox LIMIT $1::bigint) AS rows"
 
 _TICKETS = f"""
 , tickets AS (
@@ -42,7 +52,8 @@ WITH due AS (
   SELECT id FROM jobs WHERE due_at <= now() AND state IN ('scheduled', 'waiting')
   ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ), moved AS (
-  UPDATE jobs SET state = 'queued', due_at = NULL, token = token + 1 FROM due WHERE jobs.id = due.id {_RETURNING}
+  UPDATE jobs SET state = 'queued', since = now(), due_at = NULL, token = token + 1
+  FROM due WHERE jobs.id = due.id {_RETURNING}
 ) {_TICKETS}
 """
 
@@ -51,15 +62,28 @@ WITH lost AS (
   SELECT id FROM jobs WHERE state = 'running' AND lease_until < now() - $1::interval
   ORDER BY lease_until LIMIT $2 FOR UPDATE SKIP LOCKED
 ), moved AS (
-  UPDATE jobs SET state = 'queued', lease_until = NULL, token = token + 1
+  UPDATE jobs SET state = 'queued', since = now(), lease_until = NULL, token = token + 1
   FROM lost WHERE jobs.id = lost.id {_RETURNING}
 ) {_TICKETS}
 """
 
 REISSUE = f"""
 WITH moved AS (
-  UPDATE jobs SET state = 'queued', lease_until = NULL, token = token + 1
+  UPDATE jobs SET state = 'queued', since = now(), lease_until = NULL, token = token + 1
   WHERE id = $1 AND attempt = $2 AND state IN ('queued', 'waiting', 'running') AND due_at IS NULL {_RETURNING}
+) {_TICKETS}
+"""
+
+REPLACE = f"""
+WITH lost AS (
+  SELECT id FROM jobs
+  WHERE due_at IS NULL AND state IN ('queued', 'waiting') AND queue = $1
+    AND since < now() - $2::interval - CASE state WHEN 'waiting' THEN $3::interval ELSE interval '0' END
+    AND NOT EXISTS (SELECT FROM outbox WHERE outbox.job_id = jobs.id)
+  ORDER BY since LIMIT $4 FOR UPDATE SKIP LOCKED
+), moved AS (
+  UPDATE jobs SET state = 'queued', since = now(), token = token + 1
+  FROM lost WHERE jobs.id = lost.id {_RETURNING}
 ) {_TICKETS}
 """
 
@@ -73,11 +97,16 @@ class PostgresOutbox:
     async def confirmed(self, sent: Sequence[Envelope]) -> None:
         """Delete in the order of the ids, so that two deletions cannot deadlock."""
         ordered = sorted(sent, key=lambda envelope: (envelope.job_id, envelope.token))
-        await self._db.all(CONFIRMED, [e.job_id for e in ordered], [e.token for e in ordered])
+        await self._db.all(CONFIRMED, [e.job_id for e in ordered], [e.token for e in ordered], LATE)
 
     async def unconfirmed(self, older_than: timedelta, limit: int) -> list[Envelope]:
         """Oldest first."""
         return list(map(rows.to_envelope, await self._db.all(UNCONFIRMED, older_than, limit)))
+
+    async def size(self, at_most: int) -> int:
+        """Counting stops at `at_most`."""
+        row = await self._db.one(SIZE, at_most)
+        return row.size if row else 0
 
     async def promote(self, limit: int) -> list[Envelope]:
         """Rows that another transaction holds are left for the next call."""
@@ -91,3 +120,8 @@ class PostgresOutbox:
         """One job's ticket, made anew."""
         row = await self._db.one(REISSUE, job_id, attempt)
         return row and rows.to_envelope(row)
+
+    async def replace(self, queue: str, settled_for: timedelta, limit: int) -> list[Envelope]:
+        """One statement, under the locks of the jobs' rows: a job that was claimed meanwhile is left alone."""
+        found = await self._db.all(REPLACE, queue, settled_for, LONGEST_BROKER_WAIT, limit)
+        return list(map(rows.to_envelope, found))

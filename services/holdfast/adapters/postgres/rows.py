@@ -17,9 +17,12 @@ from holdfast.domain.topology import Route
 
 JOB_COLUMNS = (
     "id, tenant, kind, queue, state, priority, payload, idempotency_key, fingerprint, attempt, created_at, due_at, "
-    "deadline, started_at, finished_at, result, failure, tags, traceparent, spent_before"
+    "deadline, started_at, finished_at, result, failure, tags, traceparent, callback_url, callback_secret, spent_before"
 )
 JOBS_COLUMNS = ", ".join(f"jobs.{column.strip()}" for column in JOB_COLUMNS.split(","))
+NEW_JOB_COLUMNS = (
+    "id, tenant, kind, queue, state, priority, payload, idempotency_key, fingerprint, created_at, tags, traceparent"
+)
 
 
 def dump(value: Mapping[str, Any] | tuple[str, ...] | None) -> str | None:
@@ -47,6 +50,31 @@ def to_failure(value: dict[str, Any] | None) -> Failure | None:
     return Failure(reason and DeadReason(reason), value["error"], value["message"], value["traceback"])
 
 
+def dump_new_job(job: Job | None) -> str | None:
+    """A job that has not begun, as the JSON of a row of NEW_JOB_COLUMNS."""
+    if job is None:
+        return None
+    record = {
+        "id": str(job.id),
+        "tenant": job.tenant,
+        "kind": job.kind,
+        "queue": job.queue,
+        "state": job.state,
+        "priority": job.priority,
+        "payload": job.payload,
+        "idempotency_key": job.idempotency_key,
+        "fingerprint": "\\x" + job.fingerprint.hex(),
+        "attempt": 1,
+        "spent_before": 0,
+        "token": 0,
+        "created_at": job.created_at,
+        "since": job.created_at,
+        "tags": job.tags,
+        "traceparent": job.traceparent,
+    }
+    return dump(record)
+
+
 def to_job(row: Row[Any]) -> Job:
     """A row of `JOB_COLUMNS`."""
     return Job(
@@ -69,6 +97,8 @@ def to_job(row: Row[Any]) -> Job:
         failure=to_failure(row.failure),
         tags=tuple(row.tags),
         traceparent=row.traceparent,
+        callback_url=row.callback_url,
+        callback_secret=row.callback_secret,
         spent_before=row.spent_before,
     )
 

@@ -56,6 +56,7 @@ jobs = Table(
     Column("spent_before", Integer, nullable=False, server_default=text("0")),
     Column("token", BigInteger, nullable=False, server_default=text("0")),
     Column("created_at", _time, nullable=False),
+    Column("since", _time, nullable=False, server_default=text("now()")),
     Column("due_at", _time),
     Column("deadline", _time),
     Column("lease_until", _time),
@@ -65,9 +66,12 @@ jobs = Table(
     Column("failure", JSON),
     Column("tags", JSONB, nullable=False, server_default=text("'[]'")),
     Column("traceparent", Text),
+    Column("callback_url", Text),
+    Column("callback_secret", Text),
     UniqueConstraint("tenant", "idempotency_key"),
     CheckConstraint(f"state IN ({_states})", name="state"),
     Index("jobs_due_ix", "due_at", postgresql_where=text("due_at IS NOT NULL AND state IN ('scheduled', 'waiting')")),
+    Index("jobs_ticketed_ix", "since", postgresql_where=text("due_at IS NULL AND state IN ('queued', 'waiting')")),
     Index("jobs_leased_ix", "lease_until", postgresql_where=text("state = 'running'")),
     Index("jobs_dead_ix", "id", postgresql_where=text("state = 'dead'")),
 )
@@ -113,12 +117,14 @@ dead_letters = Table(
     Column("attempts", Integer, nullable=False),
     Column("headers", JSON, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("fingerprint", Text, nullable=False),
     Column("died_at", _time, nullable=False),
     Column("replayed_at", _time),
     Column("dropped_at", _time),
     Column("dropped_by", Text),
     Column("drop_reason", Text),
     UniqueConstraint("job_id", "attempt"),
+    Index("dead_letters_open_ix", "reason", "id", postgresql_where=text("replayed_at IS NULL AND dropped_at IS NULL")),
 )
 
 api_keys = Table(

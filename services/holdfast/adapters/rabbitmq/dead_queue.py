@@ -23,6 +23,8 @@ from holdfast.domain.topology import DEAD
 from holdfast.ports.dead_queue import Delivered
 
 T = TypeVar("T")
+ATTEMPTS = range(1, 2**31)
+"""What an attempt's number can be."""
 
 
 class RabbitDeadQueue:
@@ -40,8 +42,8 @@ class RabbitDeadQueue:
         """Ack on the connection that delivered it; after a reconnect the message simply comes again."""
         await self._in_thread(lambda channel: channel.basic_ack(delivered.tag))
 
-    async def close(self) -> None:
-        """Close the connection."""
+    async def let_go(self) -> None:
+        """Close the connection, whereupon the broker takes back what it had handed out."""
         await asyncio.to_thread(self._drop)
 
     async def _in_thread(self, work: Callable[[amqp.Channel], T]) -> T:
@@ -90,7 +92,7 @@ def _ticket(body: bytes) -> tuple[UUID | None, int | None]:
     """Job id and attempt from the arguments of a Celery task message (protocol 2: `[args, kwargs, embed]`)."""
     try:
         (job_id, attempt), _, _ = orjson.loads(body)
-        return UUID(job_id), int(attempt)
+        return (UUID(job_id), attempt) if attempt in ATTEMPTS else (None, None)
     except (ValueError, TypeError, AttributeError):
         return None, None
 

@@ -26,12 +26,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import amqp
+import structlog
 
 from holdfast.adapters.rabbitmq import topology
 from holdfast.adapters.rabbitmq.connection import PASSING, connect
 from holdfast.adapters.rabbitmq.message import encode, message_id
 from holdfast.domain.envelope import Envelope
 from holdfast.domain.errors import BrokerUnavailable, Unroutable
+
+log = structlog.get_logger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds between two attempts to connect: doubled each time, up to the longest."""
@@ -117,7 +120,9 @@ class Publisher:
                 with self._session() as (connection, channel):
                     pause = FIRST_PAUSE
                     self._pump(connection, channel)
-            except (*PASSING, amqp.AMQPError, BrokerUnavailable) as error:
+            except Exception as error:  # whatever it was, callers wait for an answer and the thread must go on
+                if not isinstance(error, (*PASSING, amqp.AMQPError, BrokerUnavailable)):
+                    log.exception("publisher_failed")
                 self._lose(str(error) or type(error).__name__)
                 self._closing.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote, urlsplit
 import amqp
 import httpx
 
+from holdfast.adapters.rabbitmq.connection import connect
 from holdfast.domain.errors import BrokerUnavailable
 from holdfast.domain.topology import DEAD, DELIVERY_LIMIT, DLX, JOBS, RETRY, WORK, retry_queues, work_queue
 
@@ -74,6 +75,11 @@ def _queues() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
         yield retry.name, RETRY, retry.binding, QUORUM | {"x-message-ttl": retry.ttl_ms, "x-dead-letter-exchange": JOBS}
 
 
+def queue_names() -> list[str]:
+    """Every queue of the topology."""
+    return [name for name, _, _, _ in _queues()]
+
+
 class Management:
     """The part of RabbitMQ's management API that Holdfast uses. Raises BrokerUnavailable."""
 
@@ -86,17 +92,30 @@ class Management:
         self._vhost = quote(vhost, safe="")
 
     def apply(self) -> list[str]:
-        """Set every policy that is missing or different; return what was changed."""
+        """Set every policy that is missing or different."""
         changes = self.diff()
-        for policy in POLICIES:
+        for policy in POLICIES if changes else ():
             self._call("PUT", f"policies/{self._vhost}/{policy.name}", policy.body())
         return changes
 
     def diff(self) -> list[str]:
         """What differs from the wanted policies and queues, a sentence each; empty when nothing does."""
         found = {policy["name"]: policy for policy in self._call("GET", f"policies/{self._vhost}")}
-        queues = {queue["name"]: queue for queue in self._call("GET", f"queues/{self._vhost}")}
-        return [*_policy_changes(found), *_queue_changes(queues)]
+        return [*_policy_changes(found), *_queue_changes(self.queues())]
+
+    def queues(self) -> dict[str, dict[str, Any]]:
+        """Every queue of the virtual host by its name, with counts that are some seconds old."""
+        return {queue["name"]: queue for queue in self._call("GET", f"queues/{self._vhost}")}
+
+    def version(self) -> str:
+        """The broker's version."""
+        return str(self._call("GET", "overview")["rabbitmq_version"])
+
+    def alarms(self) -> list[str]:
+        """The alarms in force, `memory on rabbit@localhost`: while there is one, nothing can be published."""
+        kinds = {"mem_alarm": "memory", "disk_free_alarm": "disk"}
+        nodes = self._call("GET", "nodes")
+        return [f"{word} on {node['name']}" for node in nodes for kind, word in kinds.items() if node.get(kind)]
 
     def close(self) -> None:
         """Close the connections."""
@@ -121,7 +140,7 @@ def _policy_changes(found: dict[str, Any]) -> Iterator[str]:
         present = found.get(policy.name)
         if present is None:
             yield f"policy {policy.name} is missing"
-        elif present["pattern"] != policy.pattern or present["definition"] != policy.definition:
+        elif any(present[key] != value for key, value in policy.body().items()):
             yield f"policy {policy.name} is {present['definition']} on {present['pattern']}, not {policy.definition}"
 
 
@@ -132,3 +151,24 @@ def _queue_changes(found: dict[str, Any]) -> Iterator[str]:
             yield f"queue {name} is missing"
         elif any(queue["arguments"].get(key) != value for key, value in arguments.items()):
             yield f"queue {name} has the arguments {queue['arguments']}, not {arguments}; drain it and delete it"
+
+
+class TopologyKeeper:
+    """Both halves together: what is declared over AMQP, and what is set over the management API."""
+
+    def __init__(self, url: str, management: Management) -> None:
+        self._url, self._management = url, management
+
+    def apply(self) -> list[str]:
+        """Put right what differs; return it. Raises BrokerUnavailable."""
+        differences = self._management.diff()
+        if differences:
+            connection = connect(self._url, name="holdfast topology")
+            declare(connection.channel())
+            connection.close()
+            self._management.apply()
+        return differences
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._management.close()

@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("headers", postgresql.JSON(astext_type=sa.Text()), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.Column("died_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("replayed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("dropped_at", sa.DateTime(timezone=True), nullable=True),
@@ -70,6 +71,8 @@ def upgrade() -> None:
         sa.Column("failure", postgresql.JSON(astext_type=sa.Text()), nullable=True),
         sa.Column("tags", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
         sa.Column("traceparent", sa.Text(), nullable=True),
+        sa.Column("callback_url", sa.Text(), nullable=True),
+        sa.Column("callback_secret", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "state IN ('scheduled', 'queued', 'running', 'waiting', 'succeeded', 'cancelled', 'dead')",
             name=op.f("jobs_state_check"),

@@ -1,0 +1,33 @@
+"""Celery's consumer, with the two habits changed that would lose messages or make queues of its own.
+
+A message that cannot be decoded is acknowledged by Celery, hence gone; here it is rejected, hence dead-lettered
+and filed. And Celery declares 28 delay queues as soon as it sees a quorum queue; waiting happens in our retry queues.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery.worker.consumer import Consumer
+from celery.worker.consumer.delayed_delivery import DelayedDelivery
+
+log = logging.getLogger(__name__)
+
+
+class TicketConsumer(Consumer):  # type: ignore[misc]
+    """Consumes tickets."""
+
+    class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
+        """Celery's start-up steps but for the delay queues."""
+
+        default_steps = tuple(
+            step
+            for step in Consumer.Blueprint.default_steps
+            if step not in {DelayedDelivery, f"{DelayedDelivery.__module__}:{DelayedDelivery.__name__}"}
+        )
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Dead-letter it; its content is not logged."""
+        log.warning("a message of type %r cannot be decoded: %s", message.content_type, type(exc).__name__)
+        message.reject_log_error(log, self.connection_errors)

@@ -1,0 +1,88 @@
+"""What passes is LedgerUnavailable; what is wrong with the code is raised as it is."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError
+
+from harness import free_port
+from holdfast.adapters.postgres import schema
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.outbox import PostgresOutbox
+from holdfast.domain.errors import LedgerUnavailable
+from holdfast.ports.ledger import JobQuery
+from holdfast.settings import Settings
+
+
+def url_with(settings: Settings, **changes: object) -> str:
+    url = make_url(settings.postgres_url.get_secret_value()).set(**changes)  # type: ignore[arg-type]
+    return url.render_as_string(hide_password=False)
+
+
+async def test_a_postgres_that_is_away_is_unavailable(settings: Settings) -> None:
+    database = Database(url_with(settings, port=free_port()))
+    with pytest.raises(LedgerUnavailable, match="Postgres does not answer"):
+        await PostgresLedger(database).jobs(JobQuery("acme"))
+    with pytest.raises(LedgerUnavailable):
+        await PostgresOutbox(database).promote(1)
+    await database.close()
+
+
+async def test_a_database_that_does_not_exist_is_unavailable(settings: Settings) -> None:
+    database = Database(url_with(settings, database="test_nothing_here"))
+    with pytest.raises(LedgerUnavailable):
+        await PostgresLedger(database).ping()
+    await database.close()
+
+
+async def test_a_statement_that_takes_too_long_is_unavailable_and_leaves_the_pool_in_order(settings: Settings) -> None:
+    database = Database(settings.postgres_url.get_secret_value(), pool=1, timeout=0.1)
+    with pytest.raises(LedgerUnavailable):
+        await database.all("SELECT pg_sleep(5)")
+    row = await database.one("SELECT 1 AS one")
+    assert row is not None
+    assert row.one == 1
+    await database.close()
+
+
+async def test_a_killed_connection_is_replaced(settings: Settings, database: Database) -> None:
+    victim = Database(settings.postgres_url.get_secret_value(), pool=1)
+    row = await victim.one("SELECT pg_backend_pid() AS pid")
+    assert row is not None
+    await database.all("SELECT pg_terminate_backend($1)", row.pid)
+    ledger = PostgresLedger(victim)
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await ledger.ping()
+                break
+            except LedgerUnavailable:
+                await asyncio.sleep(0.01)
+    await victim.close()
+
+
+async def test_a_deadlock_is_unavailable_for_the_statement_did_nothing(database: Database) -> None:
+    take_both = "WITH a AS MATERIALIZED (SELECT pg_advisory_xact_lock($1) AS one), b AS MATERIALIZED \
+(SELECT pg_sleep(0.2) AS two FROM a), c AS MATERIALIZED (SELECT pg_advisory_xact_lock($2) AS three FROM b) \
+SELECT one, two, three FROM a, b, c"
+    answers = await asyncio.gather(
+        database.all(take_both, 71, 72), database.all(take_both, 72, 71), return_exceptions=True
+    )
+    assert sorted(type(answer).__name__ for answer in answers) == ["LedgerUnavailable", "list"]
+
+
+async def test_a_mistake_in_a_statement_is_not_an_outage(database: Database) -> None:
+    with pytest.raises(DBAPIError):
+        await database.all("SELECT nonsense FROM jobs")
+
+
+async def test_a_schema_of_another_version_is_not_worked_on(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "head", lambda: "9999")
+    with pytest.raises(LedgerUnavailable, match=r"this code needs 9999; run `holdfast db upgrade`"):
+        await PostgresLedger(database).ping()

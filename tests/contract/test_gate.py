@@ -1,0 +1,169 @@
+"""The idempotency gate: one answer for a key, in memory and in Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from harness import free_port
+from holdfast.adapters.memory.gate import MemoryGate
+from holdfast.adapters.redis import gate as redis_gate_module
+from holdfast.adapters.redis.gate import RedisGate
+from holdfast.domain.errors import GateUnavailable
+from holdfast.ports.gate import Gate, Held, InFlight, Known
+from holdfast.settings import Settings
+
+T = TypeVar("T")
+ONE, OTHER = bytes(range(32)), bytes(range(32, 64))
+
+
+@pytest.fixture
+async def redis_gate(services: dict[str, str]) -> AsyncIterator[RedisGate]:
+    gate = RedisGate(services["HOLDFAST_REDIS_URL"], hold=15.0, memory=60.0, timeout=2.0)
+    yield gate
+    await gate.close()
+
+
+@pytest.fixture(params=["memory", "redis"])
+def gate(request: pytest.FixtureRequest) -> Gate:
+    if request.param == "memory":
+        return MemoryGate()
+    found: Gate = request.getfixturevalue("redis_gate")
+    return found
+
+
+@pytest.fixture
+def tenant() -> str:
+    return f"tenant-{secrets.token_hex(4)}"
+
+
+async def eventually(look: Callable[[], Awaitable[T]], wanted: T, within: float = 5.0) -> None:
+    seen = None
+    end = asyncio.get_running_loop().time() + within
+    while asyncio.get_running_loop().time() < end:
+        seen = await look()
+        if seen == wanted:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"not within {within:g} s; last seen: {seen!r}")
+
+
+async def test_a_new_key_is_held(gate: Gate, tenant: str) -> None:
+    assert await gate.hold(tenant, "k", ONE) == Held()
+
+
+@pytest.mark.parametrize("fingerprint", [ONE, OTHER], ids=["same request", "another request"])
+async def test_a_held_key_is_in_flight_and_says_for_which_request(gate: Gate, tenant: str, fingerprint: bytes) -> None:
+    await gate.hold(tenant, "k", ONE)
+    answer = await gate.hold(tenant, "k", fingerprint)
+    assert isinstance(answer, InFlight)
+    assert answer.fingerprint == ONE
+    assert 0 < answer.retry_after.total_seconds() <= 15
+
+
+async def test_a_remembered_key_is_known_with_its_job(gate: Gate, tenant: str) -> None:
+    job_id = uuid4()
+    await gate.hold(tenant, "k", ONE)
+    await gate.remember(tenant, "k", ONE, job_id)
+    assert await gate.hold(tenant, "k", ONE) == Known(ONE, job_id)
+    assert await gate.hold(tenant, "k", OTHER) == Known(ONE, job_id)
+
+
+async def test_an_answer_can_be_remembered_without_a_hold(gate: Gate, tenant: str) -> None:
+    job_id = uuid4()
+    await gate.remember(tenant, "k", ONE, job_id)
+    assert await gate.hold(tenant, "k", ONE) == Known(ONE, job_id)
+
+
+async def test_a_released_key_is_new_again(gate: Gate, tenant: str) -> None:
+    await gate.hold(tenant, "k", ONE)
+    await gate.release(tenant, "k", ONE)
+    assert await gate.hold(tenant, "k", OTHER) == Held()
+
+
+async def test_releasing_does_not_delete_an_answer(gate: Gate, tenant: str) -> None:
+    job_id = uuid4()
+    await gate.hold(tenant, "k", ONE)
+    await gate.remember(tenant, "k", ONE, job_id)
+    await gate.release(tenant, "k", ONE)
+    assert await gate.hold(tenant, "k", ONE) == Known(ONE, job_id)
+
+
+async def test_releasing_does_not_delete_the_hold_of_another_request(gate: Gate, tenant: str) -> None:
+    await gate.hold(tenant, "k", ONE)
+    await gate.release(tenant, "k", OTHER)
+    assert isinstance(await gate.hold(tenant, "k", ONE), InFlight)
+
+
+async def test_releasing_what_is_not_held_is_no_error(gate: Gate, tenant: str) -> None:
+    await gate.release(tenant, "k", ONE)
+    assert await gate.hold(tenant, "k", ONE) == Held()
+
+
+@pytest.mark.parametrize("other", [("a", "k"), ("a/b", "K"), ("A/b", "k"), ("a/b", "k ")], ids=str)
+async def test_a_key_belongs_to_one_tenant(gate: Gate, tenant: str, other: tuple[str, str]) -> None:
+    await gate.hold(f"{tenant}-a/b", "k", ONE)
+    assert await gate.hold(f"{tenant}-{other[0]}", other[1], ONE) == Held()
+
+
+async def test_of_many_that_ask_at_once_one_holds_the_key(gate: Gate, tenant: str) -> None:
+    answers = await asyncio.gather(*(gate.hold(tenant, "k", ONE) for _ in range(20)))
+    assert answers.count(Held()) == 1
+    assert sum(isinstance(answer, InFlight) for answer in answers) == 19
+
+
+async def test_the_gate_answers_a_ping(gate: Gate) -> None:
+    await gate.ping()
+
+
+async def test_the_hold_of_a_process_that_died_expires(services: dict[str, str], tenant: str) -> None:
+    gate = RedisGate(services["HOLDFAST_REDIS_URL"], hold=0.1, memory=60.0, timeout=2.0)
+    await gate.hold(tenant, "k", ONE)
+    assert isinstance(await gate.hold(tenant, "k", OTHER), InFlight)
+    await eventually(lambda: gate.hold(tenant, "k", OTHER), Held())
+    await gate.close()
+
+
+async def test_an_answer_outlives_its_hold(services: dict[str, str], tenant: str) -> None:
+    gate = RedisGate(services["HOLDFAST_REDIS_URL"], hold=0.05, memory=60.0, timeout=2.0)
+    job_id = uuid4()
+    await gate.hold(tenant, "k", ONE)
+    await gate.remember(tenant, "k", ONE, job_id)
+    await gate.hold(tenant, "expiring", ONE)
+    await eventually(lambda: gate.hold(tenant, "expiring", ONE), Held())
+    assert await gate.hold(tenant, "k", ONE) == Known(ONE, job_id)
+    await gate.close()
+
+
+def test_the_default_memory_is_at_least_a_day() -> None:
+    assert Settings.model_fields["gate_memory"].default >= 24 * 3600
+
+
+async def test_an_answer_is_kept_for_as_long_as_it_was_told(services: dict[str, str], tenant: str) -> None:
+    gate = RedisGate(services["HOLDFAST_REDIS_URL"], hold=1.0, memory=48 * 3600.0, timeout=2.0)
+    await gate.remember(tenant, "k", ONE, uuid4())
+    raw = Redis.from_url(services["HOLDFAST_REDIS_URL"])
+    lifetime = await raw.ttl(redis_gate_module._name(tenant, "k"))
+    await raw.aclose()
+    await gate.close()
+    assert 47 * 3600 < lifetime <= 48 * 3600
+
+
+async def test_a_redis_that_is_away_is_said_to_be_in_good_time() -> None:
+    gate = RedisGate(f"redis://127.0.0.1:{free_port()}/0", hold=1.0, memory=60.0, timeout=0.2)
+    async with asyncio.timeout(5):
+        for call in (
+            lambda: gate.hold("t", "k", ONE),
+            lambda: gate.remember("t", "k", ONE, uuid4()),
+            lambda: gate.release("t", "k", ONE),
+            gate.ping,
+        ):
+            with pytest.raises(GateUnavailable, match=r"Redis (does|did) not answer"):
+                await call()
+    await gate.close()

@@ -1,0 +1,350 @@
+"""The ledger in memory and the ledger in Postgres, driven side by side: whatever happens, they agree.
+
+After every step the two are compared in all that can be observed, and the invariants of the design are checked.
+Times are compared by presence or roughly, for each ledger has a clock of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from machine_profiles import bounded
+
+from holdfast.adapters.memory.dead_letters import MemoryDeadLetters
+from holdfast.adapters.memory.ledger import MemoryLedger
+from holdfast.adapters.postgres import rows
+from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.dead_letters import PostgresDeadLetters
+from holdfast.adapters.postgres.ledger import PostgresLedger
+from holdfast.adapters.postgres.outbox import PostgresOutbox
+from holdfast.domain.attempt import Attempt, Bury, Claim, Outcome, Park, Refusal, Retry, Succeeded, Ticket
+from holdfast.domain.backoff import RetryPolicy
+from holdfast.domain.dead_letter import DeadLetter
+from holdfast.domain.envelope import Envelope
+from holdfast.domain.errors import StaleClaim
+from holdfast.domain.job import ENDED, LEGAL, Job, JobState
+from holdfast.domain.settlement import Settlement, decide
+from holdfast.ports.clock import SystemClock
+from holdfast.ports.dead_letters import DeadLetterQuery, DeadLetters
+from holdfast.ports.ledger import JobQuery, Ledger
+from holdfast.ports.outbox import Outbox
+from holdfast.settings import Settings
+from ledger_world import BROKEN, FATAL, LEASE, LOST, make_job, make_letter
+
+T = TypeVar("T")
+ALL = 100_000
+HOUR = timedelta(hours=1)
+POLICY = RetryPolicy(delays=(timedelta(seconds=2), timedelta(seconds=4)))
+OUTCOMES: list[Outcome] = [
+    Succeeded({"n": 1}, {"status": 200}),
+    Retry(BROKEN, detail={"status": 500}),
+    Retry(BROKEN, after=HOUR),
+    Park(timedelta(seconds=1), "busy"),
+    Park(HOUR, "busy"),
+    Bury(FATAL),
+]
+INDEX = st.integers(0, 63)
+"""Chooses among what there is, by remainder."""
+BEFORE = st.sampled_from([0, 0, 0, 0, -1, 1])
+"""Which attempt a ticket is of, from the job's present one."""
+ACCEPTED = st.tuples(st.integers(0, 7), st.sampled_from(["now", "now", "due", "later"]), st.booleans())
+
+
+class Side:
+    """One ledger with its outbox and dead letters."""
+
+    def __init__(self, ledger: Ledger, outbox: Outbox, dead_letters: DeadLetters) -> None:
+        self.ledger, self.outbox, self.dead_letters = ledger, outbox, dead_letters
+        self.claims: list[Claim] = []
+
+
+class TwoLedgers(RuleBasedStateMachine):
+    """The same random operations on both."""
+
+    url: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.database = Database(self.url, pool=1)
+        self.memory = MemoryLedger(SystemClock())
+        self.sides = (
+            Side(self.memory, self.memory, MemoryDeadLetters(self.memory)),
+            Side(PostgresLedger(self.database), PostgresOutbox(self.database), PostgresDeadLetters(self.database)),
+        )
+        self.tenant = f"tenant-{SystemClock().new_id()}"
+        self.ids: list[UUID] = []
+        self.letters: list[DeadLetter] = []
+        self.tickets: dict[tuple[UUID, int], Envelope] = {}
+        """Every message that ever stood in the outbox, by job and token."""
+        self.sent: set[tuple[UUID, int]] = set()
+        self.last: dict[UUID, tuple[JobState, int]] = {}
+        self.replaying = False
+
+    def teardown(self) -> None:
+        self.runner.run(self.database.close())
+        self.runner.close()
+
+    # -- operations ---------------------------------------------------------------------------------------------
+
+    @rule(batch=st.lists(ACCEPTED, min_size=1, max_size=4))
+    def accept(self, batch: list[tuple[int, str, bool]]) -> None:
+        jobs = [self.new_job(*item) for item in batch]
+        owners = self.both(lambda side: ids(side.ledger.accept(jobs)))
+        self.ids += [job.id for job, owner in zip(jobs, owners, strict=True) if job.id == owner]
+
+    @precondition(lambda self: self.ids)
+    @rule(
+        index=INDEX, before=BEFORE, redelivered=st.booleans(), lease=st.sampled_from([LEASE, LEASE, LOST]), late=INDEX
+    )
+    def claim(self, index: int, before: int, redelivered: bool, lease: timedelta, late: int) -> None:
+        job = self.job(index)
+        ticket = Ticket(job.id, job.attempt + before, redelivered)
+        answers = self.each(lambda side: side.ledger.claim(ticket, f"w{late % 3}", lease))
+        assert observed(answers[0]) == observed(answers[1])
+        for side, answer in zip(self.sides, answers, strict=True):
+            if isinstance(answer, Claim):
+                assert all(answer.token > old.token for old in side.claims if old.job.id == job.id), "fencing"
+                side.claims.append(answer)
+
+    @precondition(lambda self: self.sides[0].claims)
+    @rule(index=INDEX, outcome=st.sampled_from(OUTCOMES), due_now=st.booleans(), draw=st.sampled_from([0.0, 0.9]))
+    def settle(self, index: int, outcome: Outcome, due_now: bool, draw: float) -> None:
+        def settlement(claim: Claim) -> Settlement:
+            made = decide(claim, outcome, POLICY, datetime.now(UTC), draw)
+            return replace(made, due_in=timedelta(seconds=-1)) if due_now and made.due_in is not None else made
+
+        self.both(lambda side: settled(side.ledger, chosen(side.claims, index), settlement))
+
+    @precondition(lambda self: self.sides[0].claims)
+    @rule(index=INDEX)
+    def give_back(self, index: int) -> None:
+        self.both(lambda side: or_stale(side.ledger.give_back(chosen(side.claims, index))))
+
+    @precondition(lambda self: self.ids)
+    @rule(index=INDEX, foreign=st.sampled_from([False, False, False, True]))
+    def cancel(self, index: int, foreign: bool) -> None:
+        tenant = "another" if foreign else self.tenant
+        self.both(lambda side: plain(side.ledger.cancel(tenant, chosen(self.ids, index))))
+
+    @rule()
+    def promote(self) -> None:
+        self.both(lambda side: self.ours(side.outbox.promote(ALL)))
+
+    @rule()
+    def rescue(self) -> None:
+        self.both(lambda side: self.ours(side.outbox.rescue(timedelta(0), ALL)))
+
+    @precondition(lambda self: self.ids)
+    @rule(index=INDEX, before=BEFORE)
+    def reissue(self, index: int, before: int) -> None:
+        job = self.job(index)
+        self.both(lambda side: named(side.outbox.reissue(job.id, job.attempt + before)))
+
+    @precondition(lambda self: self.ids)
+    @rule(index=INDEX, before=BEFORE)
+    def bury(self, index: int, before: int) -> None:
+        job = self.job(index)
+        self.both(lambda side: side.ledger.bury(job.id, job.attempt + before, FATAL))
+
+    @precondition(lambda self: self.tickets)
+    @rule(chosen_ones=st.lists(INDEX, min_size=1, max_size=3))
+    def confirm(self, chosen_ones: list[int]) -> None:
+        """Early, late, twice: any message that ever was."""
+        envelopes = [chosen(list(self.tickets.values()), index) for index in chosen_ones]
+        self.both(lambda side: side.outbox.confirmed(envelopes))
+        self.sent |= {(envelope.job_id, envelope.token) for envelope in envelopes}
+
+    @precondition(lambda self: self.dead())
+    @rule(index=INDEX, stray=st.booleans())
+    def archive(self, index: int, stray: bool) -> None:
+        letter = make_letter(chosen(self.dead(), index), tenant=self.tenant)
+        letters = [letter, make_letter(tenant=self.tenant)] if stray else [letter]
+        self.both(lambda side: side.dead_letters.archive(letters))
+        self.letters += letters
+
+    @precondition(lambda self: self.letters)
+    @rule(index=INDEX, priority=st.sampled_from([None, 0, 31]))
+    def replay(self, index: int, priority: int | None) -> None:
+        self.replaying = True
+        self.both(lambda side: named(side.dead_letters.replay(chosen(self.letters, index).id, priority)))
+
+    @precondition(lambda self: self.letters)
+    @rule(index=INDEX)
+    def drop(self, index: int) -> None:
+        self.both(lambda side: kept(side.dead_letters.drop(chosen(self.letters, index).id, "ann", "noise")))
+
+    # -- what must hold -----------------------------------------------------------------------------------------
+
+    @invariant()
+    def they_agree_and_keep_the_promises(self) -> None:
+        jobs, tokens, attempts, outbox, letters = self.in_memory()
+        found = self.runner.run(self.in_postgres())
+        for here, there in zip((jobs, tokens, attempts, outbox, letters), found, strict=True):
+            assert here == there
+        for job in self.memory_jobs():
+            self.moved_along_the_map(job, tokens[job.id][0])
+            self.will_go_on(job, outbox)
+        self.replaying = False
+
+    def moved_along_the_map(self, job: Job, token: int) -> None:
+        state, before = self.last.get(job.id, (job.state, token))
+        assert token >= before, "tokens only grow"
+        if state is not job.state:
+            assert job.state in LEGAL[state], f"{state} → {job.state}"
+            assert state not in ENDED or self.replaying, "what has ended stays so, unless an operator replays it"
+        self.last[job.id] = job.state, token
+
+    def will_go_on(self, job: Job, outbox: set[tuple[Any, ...]]) -> None:
+        """A QUEUED job, or one that waits in the broker, has a message: in the outbox, or confirmed."""
+        for job_id, token, *_ in outbox:
+            self.tickets.setdefault((job_id, token), self.memory.outbox[job_id, token])
+        if job.state is JobState.QUEUED or (job.state is JobState.WAITING and job.due_at is None):
+            mine = [key for key, ticket in self.tickets.items() if key[0] == job.id and ticket.attempt == job.attempt]
+            waiting = {(job_id, token) for job_id, token, *_ in outbox}
+            assert any(key in waiting or key in self.sent for key in mine), f"{job.id} is {job.state} with no message"
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    def in_memory(self) -> tuple[Any, ...]:
+        records = self.memory.records
+        listed = self.runner.run(self.sides[0].ledger.jobs(JobQuery(self.tenant, limit=ALL)))
+        attempts = [seen for job_id in sorted(self.ids) for seen in self.runner.run(self.memory.attempts(job_id))]
+        return (
+            [visible(job) for job in listed],
+            {job_id: (record.token, record.lease_until is not None) for job_id, record in records.items()},
+            [visible_attempt(attempt) for attempt in attempts],
+            {row_of(envelope) for envelope in self.memory.outbox.values()},
+            self.runner.run(self.filed(self.sides[0])),
+        )
+
+    async def in_postgres(self) -> tuple[Any, ...]:
+        tokens = await self.database.all(
+            "SELECT id, token, lease_until IS NOT NULL AS leased FROM jobs WHERE tenant = $1", self.tenant
+        )
+        attempts = await self.database.all(
+            "SELECT a.* FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE tenant = $1 ORDER BY job_id, number",
+            self.tenant,
+        )
+        outbox = await self.database.all(
+            "SELECT o.*, j.kind, j.idempotency_key, j.traceparent FROM outbox o JOIN jobs j ON j.id = o.job_id "
+            "WHERE tenant = $1",
+            self.tenant,
+        )
+        return (
+            [visible(job) for job in await self.sides[1].ledger.jobs(JobQuery(self.tenant, limit=ALL))],
+            {row.id: (row.token, row.leased) for row in tokens},
+            [visible_attempt(rows.to_attempt(row)) for row in attempts],
+            {row_of(rows.to_envelope(row)) for row in outbox},
+            await self.filed(self.sides[1]),
+        )
+
+    async def filed(self, side: Side) -> list[Any]:
+        found = await side.dead_letters.find(DeadLetterQuery(tenant=self.tenant, settled=True, limit=ALL))
+        return [visible_letter(letter) for letter in found]
+
+    def memory_jobs(self) -> list[Job]:
+        return [record.job for record in self.memory.records.values()]
+
+    def dead(self) -> list[Job]:
+        return [job for job in self.memory_jobs() if job.state is JobState.DEAD]
+
+    def job(self, index: int) -> Job:
+        return self.memory.records[chosen(self.ids, index)].job
+
+    def new_job(self, key: int, when: str, tagged: bool) -> Job:
+        past = datetime.now(UTC) - HOUR
+        timing = {"now": {}, "due": {"now": past, "delay": timedelta(minutes=1)}, "later": {"delay": HOUR}}[when]
+        return make_job(tenant=self.tenant, key=f"k{key}", tags=("red",) if tagged else (), **timing)
+
+    # -- doing --------------------------------------------------------------------------------------------------
+
+    def each(self, act: Callable[[Side], Awaitable[T]]) -> list[T]:
+        async def run(side: Side) -> T:
+            return await act(side)
+
+        return [self.runner.run(run(side)) for side in self.sides]
+
+    def both(self, act: Callable[[Side], Awaitable[T]]) -> T:
+        """The same on both, with the same answer."""
+        here, there = self.each(act)
+        assert here == there
+        return here
+
+    async def ours(self, found: Awaitable[list[Envelope]]) -> set[tuple[Any, ...]]:
+        return {row_of(envelope) for envelope in await found if envelope.job_id in self.memory.records}
+
+
+def chosen(values: list[T], index: int) -> T:
+    return values[index % len(values)]
+
+
+async def ids(owners: Awaitable[list[Job]]) -> list[UUID]:
+    return [job.id for job in await owners]
+
+
+async def or_stale(act: Awaitable[None]) -> str:
+    try:
+        await act
+    except StaleClaim:
+        return "stale"
+    return "done"
+
+
+async def settled(ledger: Ledger, claim: Claim, settlement: Callable[[Claim], Settlement]) -> str:
+    return await or_stale(ledger.settle(claim, settlement(claim)))
+
+
+async def plain(found: Awaitable[Job | None]) -> Any:
+    job = await found
+    return job and visible(job)
+
+
+async def named(found: Awaitable[Envelope | None]) -> Any:
+    envelope = await found
+    return envelope and row_of(envelope)
+
+
+async def kept(found: Awaitable[DeadLetter | None]) -> Any:
+    letter = await found
+    return letter and visible_letter(letter)
+
+
+def observed(answer: Claim | Refusal) -> Any:
+    return answer if isinstance(answer, Refusal) else (visible(answer.job), answer.attempt, answer.token)
+
+
+def visible(job: Job) -> Any:
+    due = job.due_at and (job.due_at - datetime.now(UTC) > timedelta(minutes=5))
+    return replace(job, due_at=None, started_at=None, finished_at=None), [
+        due,
+        job.started_at is not None,
+        job.finished_at is not None,
+    ]
+
+
+def visible_attempt(attempt: Attempt) -> Any:
+    return replace(attempt, started_at=datetime.min, finished_at=None), attempt.finished_at is not None
+
+
+def visible_letter(letter: DeadLetter) -> Any:
+    times = letter.replayed_at is not None, letter.dropped_at is not None
+    return replace(letter, replayed_at=None, dropped_at=None), times
+
+
+def row_of(envelope: Envelope) -> tuple[Any, ...]:
+    return envelope.job_id, envelope.token, envelope.attempt, envelope.route, envelope.priority, envelope.kind
+
+
+@pytest.mark.timeout(1800)
+def test_the_two_ledgers_agree_whatever_happens(settings: Settings) -> None:
+    machine = type("TwoLedgersHere", (TwoLedgers,), {"url": settings.postgres_url.get_secret_value()})
+    run_state_machine_as_test(machine, settings=bounded(25))

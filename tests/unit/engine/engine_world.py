@@ -1,0 +1,214 @@
+"""The engine over the memory adapters, with outages that the test switches on."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, ClassVar, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from holdfast.adapters.memory.broker import MemoryBroker
+from holdfast.adapters.memory.gate import MemoryGate
+from holdfast.adapters.memory.dead_letters import MemoryDeadLetters
+from holdfast.adapters.memory.ledger import MemoryLedger
+from holdfast.domain.attempt import Claim, Outcome, Refusal, Succeeded, Ticket
+from holdfast.domain.backoff import RetryPolicy
+from holdfast.domain.envelope import Envelope
+from holdfast.domain.errors import BrokerUnavailable, GateUnavailable, LedgerUnavailable, UnknownKind
+from holdfast.domain.job import Job
+from holdfast.domain.settlement import Settlement
+from holdfast.engine.dispatch import Dispatch
+from holdfast.engine.execute import Execute
+from holdfast.engine.submit import Submit
+from holdfast.ports.artifacts import Artifacts
+from holdfast.ports.egress import Egress
+from holdfast.ports.gate import GateAnswer
+from holdfast.ports.handler import Context, Handler
+from holdfast.ports.isolation import Isolation
+from holdfast.ports.limits import Limits
+from ledger_world import FakeClock, make_request
+
+Run = Callable[[Context, Any], Awaitable[Outcome]]
+
+
+class Payload(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    say: str
+
+
+class Echo:
+    """A handler whose behaviour the test sets."""
+
+    kind: ClassVar[str] = "test.echo"
+    queue: ClassVar[str] = "image"
+    Payload: ClassVar[type[BaseModel]] = Payload
+    policy: ClassVar[RetryPolicy] = RetryPolicy()
+    time_limit = timedelta(seconds=30)
+
+    def __init__(self) -> None:
+        self.contexts: list[Context] = []
+        self.act: Run | None = None
+
+    async def run(self, context: Context, payload: Payload) -> Outcome:
+        self.contexts.append(context)
+        return await self.act(context, payload) if self.act else Succeeded({"said": payload.say})
+
+
+class OneKind:
+    """Implements `ports.handler.Kinds` with the echo alone."""
+
+    def __init__(self) -> None:
+        self.echo = Echo()
+
+    def get(self, kind: str) -> Handler:
+        if kind != self.echo.kind:
+            raise UnknownKind(kind, [self.echo.kind])
+        return cast(Handler, self.echo)
+
+    def all(self) -> list[Handler]:
+        return [cast(Handler, self.echo)]
+
+
+class Outage:
+    """How many more calls find nobody at home; -1 is for ever."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.seen = 0
+
+    def strike(self, error: Exception) -> None:
+        if self.calls:
+            self.calls -= 1
+            self.seen += 1
+            raise error
+
+
+class ShakyBroker(MemoryBroker):
+    """A broker that can be away, or take the message and lose its confirm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = Outage()
+        self.mute = Outage()
+
+    async def publish(self, envelope: Envelope) -> None:
+        self.away.strike(BrokerUnavailable("RabbitMQ is away"))
+        await super().publish(envelope)
+        self.mute.strike(BrokerUnavailable("the confirm did not come in time"))
+
+
+class ShakyGate(MemoryGate):
+    """A gate that can be away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = Outage()
+
+    async def hold(self, tenant: str, key: str, fingerprint: bytes) -> GateAnswer:
+        self.away.strike(GateUnavailable("Redis is away"))
+        return await super().hold(tenant, key, fingerprint)
+
+    async def remember(self, tenant: str, key: str, fingerprint: bytes, job_id: Any) -> None:
+        self.away.strike(GateUnavailable("Redis is away"))
+        await super().remember(tenant, key, fingerprint, job_id)
+
+    async def release(self, tenant: str, key: str, fingerprint: bytes) -> None:
+        self.away.strike(GateUnavailable("Redis is away"))
+        await super().release(tenant, key, fingerprint)
+
+
+class ShakyLedger(MemoryLedger):
+    """A ledger that can be away, or commit a settlement and lose its answer."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.away = Outage()
+        self.mute_settle = Outage()
+
+    async def accept(self, jobs: Sequence[Job]) -> list[Job]:
+        self._strike()
+        return await super().accept(jobs)
+
+    async def claim(self, ticket: Ticket, worker: str, lease: timedelta) -> Claim | Refusal:
+        self._strike()
+        return await super().claim(ticket, worker, lease)
+
+    async def settle(self, claim: Claim, settlement: Settlement) -> None:
+        self._strike()
+        await super().settle(claim, settlement)
+        self.mute_settle.strike(LedgerUnavailable("the answer was lost"))
+
+    async def give_back(self, claim: Claim) -> None:
+        self._strike()
+        await super().give_back(claim)
+
+    async def confirmed(self, sent: Sequence[Envelope]) -> None:
+        self._strike()
+        await super().confirmed(sent)
+
+    async def ping(self) -> None:
+        self._strike()
+
+    def _strike(self) -> None:
+        self.away.strike(LedgerUnavailable("Postgres is away"))
+
+
+class NoPlatform:
+    """Artifacts, egress and isolation, for handlers that use none but artifacts."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    async def put(self, key: str, data: bytes, media_type: str) -> None:
+        self.objects.setdefault(key, data)
+
+
+@dataclass
+class World:
+    """One process of everything."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    broker: ShakyBroker = field(default_factory=ShakyBroker)
+    gate: ShakyGate = field(default_factory=ShakyGate)
+    kinds: OneKind = field(default_factory=OneKind)
+    platform: NoPlatform = field(default_factory=NoPlatform)
+
+    def __post_init__(self) -> None:
+        self.ledger = ShakyLedger(self.clock)
+        self.dead_letters = MemoryDeadLetters(self.ledger)
+        self.dispatch = Dispatch(self.broker, self.ledger)
+        self.submit = Submit(self.ledger, self.gate, self.dispatch, self.kinds, self.clock)
+        self.execute = Execute(
+            self.ledger,
+            self.dispatch,
+            self.kinds,
+            cast(Artifacts, self.platform),
+            cast(Egress, self.platform),
+            cast(Isolation, self.platform),
+            self.clock,
+            Limits(),
+            worker="here:1",
+            lease_margin=timedelta(seconds=30),
+        )
+
+    @property
+    def echo(self) -> Echo:
+        return self.kinds.echo
+
+    async def accepted(self, **changes: Any) -> Job:
+        """A job that was submitted, and whose ticket the broker has."""
+        submission = await self.submit.submit(make_request(**changes))
+        await self.dispatch.idle()
+        return submission.job
+
+    async def job(self, job: Job) -> Job:
+        """The job as it is now."""
+        found = await self.ledger.any_job(job.id)
+        assert found is not None
+        return found
+
+
+def ticket(envelope: Envelope, *, redelivered: bool = False) -> Ticket:
+    return Ticket(envelope.job_id, envelope.attempt, redelivered)

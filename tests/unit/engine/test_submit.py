@@ -1,0 +1,201 @@
+"""The enqueue path: what each answer of the gate and each outage leads to."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from engine_world import World
+
+from holdfast.domain.errors import (
+    BrokerUnavailable,
+    IdempotencyMismatch,
+    InvalidField,
+    LedgerUnavailable,
+    RequestInFlight,
+    UnknownKind,
+)
+from holdfast.domain.job import JobState
+from holdfast.ports.gate import Held, InFlight, Known
+from ledger_world import make_request
+
+REQUEST = make_request(key="order-1")
+OTHER = make_request(key="order-1", payload={"say": "bye"})
+
+
+async def gate_answer(world: World, fingerprint: bytes = b"probe") -> Any:
+    return await world.gate.hold("acme", "order-1", fingerprint)
+
+
+async def test_a_new_request_is_committed_published_and_remembered(world: World) -> None:
+    submission = await world.submit.submit(REQUEST)
+    await world.dispatch.idle()
+    job = submission.job
+    assert not submission.replayed
+    assert (job.state, job.idempotency_key) == (JobState.QUEUED, "order-1")
+    assert [(sent.job_id, sent.attempt) for sent in world.broker.published] == [(job.id, 1)]
+    assert world.ledger.outbox == {}, "the confirm deleted the row"
+    assert await gate_answer(world) == Known(REQUEST.fingerprint(), job.id)
+
+
+async def test_the_same_request_again_is_answered_with_the_same_job(world: World) -> None:
+    first = await world.submit.submit(REQUEST)
+    again = await world.submit.submit(REQUEST)
+    assert (again.job.id, again.replayed) == (first.job.id, True)
+    assert len(world.broker.published) == 1
+
+
+async def test_another_request_with_the_key_is_told_what_differs(world: World) -> None:
+    await world.submit.submit(REQUEST)
+    with pytest.raises(IdempotencyMismatch) as refused:
+        await world.submit.submit(OTHER)
+    assert refused.value.differs == ("/payload/say",)
+    assert len(world.ledger.records) == 1
+
+
+async def test_while_the_first_request_is_in_flight_the_second_is_told_to_wait(world: World) -> None:
+    await world.gate.hold("acme", "order-1", REQUEST.fingerprint())
+    with pytest.raises(RequestInFlight) as refused:
+        await world.submit.submit(REQUEST)
+    assert refused.value.retry_after.total_seconds() == 1
+    with pytest.raises(IdempotencyMismatch):
+        await world.submit.submit(OTHER)
+    assert world.ledger.records == {}
+
+
+async def test_one_key_of_two_tenants_is_two_keys(world: World) -> None:
+    one = await world.submit.submit(REQUEST)
+    other = await world.submit.submit(make_request(key="order-1", tenant="other"))
+    assert one.job.id != other.job.id
+
+
+async def test_without_the_gate_the_ledger_alone_keeps_one_key_one_job(world: World) -> None:
+    world.gate.away.calls = -1
+    first = await world.submit.submit(REQUEST)
+    again = await world.submit.submit(REQUEST)
+    assert (again.job.id, again.replayed) == (first.job.id, True)
+    with pytest.raises(IdempotencyMismatch):
+        await world.submit.submit(OTHER)
+    assert len(world.ledger.records) == 1
+
+
+async def test_a_gate_that_forgot_costs_nothing_but_time(world: World) -> None:
+    first = await world.submit.submit(REQUEST)
+    world.gate = type(world.gate)()
+    world.submit._gate = world.gate
+    again = await world.submit.submit(REQUEST)
+    assert (again.job.id, again.replayed) == (first.job.id, True)
+    assert await gate_answer(world) == Known(REQUEST.fingerprint(), first.job.id), "it knows again"
+
+
+async def test_a_gate_that_lies_is_overruled_by_the_ledger(world: World) -> None:
+    await world.gate.remember("acme", "order-1", b"whatever", world.clock.new_id())
+    submission = await world.submit.submit(REQUEST)
+    assert not submission.replayed
+    assert len(world.ledger.records) == 1
+
+
+async def test_a_refused_commit_releases_the_key(world: World) -> None:
+    world.ledger.away.calls = 1
+    with pytest.raises(LedgerUnavailable):
+        await world.submit.submit(REQUEST)
+    assert not (await world.submit.submit(REQUEST)).replayed
+
+
+async def test_a_mismatch_in_the_ledger_releases_the_key(world: World) -> None:
+    world.gate.away.calls = 2  # the first request goes by without the gate
+    await world.submit.submit(REQUEST)
+    with pytest.raises(IdempotencyMismatch):
+        await world.submit.submit(OTHER)
+    assert await gate_answer(world) == Held()
+
+
+async def test_a_caller_that_hangs_up_during_the_commit_still_has_one_job(world: World) -> None:
+    entered, go = asyncio.Event(), asyncio.Event()
+    accept = world.ledger.accept
+
+    async def slow(jobs: Any) -> Any:
+        entered.set()
+        await go.wait()
+        return await accept(jobs)
+
+    world.submit._accept._run = slow
+    call = asyncio.create_task(world.submit.submit(REQUEST))
+    await entered.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    go.set()
+    again = await world.submit.submit(REQUEST)
+    assert again.replayed
+    assert len(world.ledger.records) == 1
+    assert [row.job_id for row in world.ledger.outbox.values()] == [again.job.id], "the steward will publish it"
+
+
+async def test_a_crash_between_commit_and_publish_leaves_the_outbox_row(world: World) -> None:
+    class Crash(BaseException):
+        pass
+
+    async def crash(envelope: Any) -> None:
+        raise Crash
+
+    world.broker.publish = crash  # type: ignore[method-assign]
+    with pytest.raises(Crash):
+        await world.submit.submit(REQUEST)
+    job = await world.ledger.job_by_key("acme", "order-1")
+    assert job is not None
+    assert [(row.job_id, row.attempt) for row in world.ledger.outbox.values()] == [(job.id, 1)]
+
+
+async def test_a_broker_that_is_away_does_not_keep_a_job_from_being_accepted(world: World) -> None:
+    world.broker.away.calls = -1
+    submission = await world.submit.submit(REQUEST)
+    assert submission.job.state is JobState.QUEUED
+    assert [row.job_id for row in world.ledger.outbox.values()] == [submission.job.id]
+    with pytest.raises(BrokerUnavailable):
+        await world.broker.publish(next(iter(world.ledger.outbox.values())))
+
+
+async def test_a_scheduled_job_is_not_published_before_its_time(world: World) -> None:
+    submission = await world.submit.submit(make_request(run_at=world.clock.now().replace(year=2030)))
+    await world.dispatch.idle()
+    assert submission.job.state is JobState.SCHEDULED
+    assert (world.broker.published, world.ledger.outbox) == ([], {})
+
+
+async def test_without_a_key_every_request_is_a_job_of_its_own_and_the_gate_is_not_asked(world: World) -> None:
+    world.gate.away.calls = -1
+    one, other = [(await world.submit.submit(make_request())).job for _ in range(2)]
+    assert one.id != other.id
+    assert world.gate.away.seen == 0
+
+
+async def test_an_unknown_kind_names_the_known_ones(world: World) -> None:
+    with pytest.raises(UnknownKind, match=r"known kinds: test\.echo"):
+        await world.submit.submit(make_request(kind="test.nothing", key="order-1"))
+    assert await gate_answer(world) == Held(), "the key was not touched"
+
+
+async def test_a_wrong_payload_is_refused_with_pointers_and_without_its_values(world: World) -> None:
+    with pytest.raises(InvalidField) as refused:
+        await world.submit.submit(make_request(key="order-1", payload={"say": 5, "password": "hunter2"}))
+    assert sorted(pointer for pointer, _ in refused.value.problems) == ["/payload/password", "/payload/say"]
+    assert "hunter2" not in str(refused.value)
+    assert await gate_answer(world) == Held()
+
+
+async def test_concurrent_requests_with_one_key_make_one_job(world: World) -> None:
+    answers = await asyncio.gather(*(world.submit.submit(REQUEST) for _ in range(20)), return_exceptions=True)
+    fresh = [answer for answer in answers if not isinstance(answer, BaseException) and not answer.replayed]
+    assert len(fresh) == len(world.ledger.records) == 1
+    assert all(isinstance(answer, RequestInFlight) for answer in answers if isinstance(answer, BaseException))
+
+
+async def test_the_gate_says_in_flight_only_while_it_is(world: World) -> None:
+    await world.gate.hold("acme", "order-1", REQUEST.fingerprint())
+    assert isinstance(await gate_answer(world), InFlight)
+    await world.gate.release("acme", "order-1", b"another request's")
+    assert isinstance(await gate_answer(world), InFlight)
+    await world.gate.release("acme", "order-1", REQUEST.fingerprint())
+    assert await gate_answer(world) == Held()
