@@ -22,7 +22,7 @@ late. What moved on since then is in `ready` or `unacked`, but not in `home`, wh
 Two errors remain, and both are harmless. A running job whose ticket is gone (its queue was deleted) makes `missing`
 too large by one while other tickets of its queue are delivered. A broker that has just restarted may tell old or
 empty counts. For these, a number counts only when it persists: `unaccounted` is the least of the last `samples`
-(3) samples, which are `every` (10 s) apart, and is not known before there are as many.
+(3) samples, which are `every` (10 s) apart. With fewer samples it is known only when it is zero.
 
 Where it is too small. Duplicates (a ticket published twice, a ticket written anew for a job that had one) stand in
 for as many lost tickets until a worker has refused them. Then the loss shows, and is repaired; a loss is never
@@ -111,9 +111,10 @@ class Conservation:
         return written
 
     def _unaccounted(self) -> dict[str, int] | None:
-        if len(self._samples) < (self._samples.maxlen or 0):
+        if not self._samples:
             return None
-        return {queue: min(sample[queue] for sample in self._samples) for queue in WORK}
+        least = {queue: min(sample[queue] for sample in self._samples) for queue in WORK}
+        return least if len(self._samples) == self._samples.maxlen or not any(least.values()) else None
 
     async def _replace(self, queue: str, wanted: int) -> int:
         written = 0
