@@ -50,7 +50,8 @@ class FakeClock:
 
 def growing_id(now_ms: int, number: int) -> UUID:
     """A UUIDv7 that sorts by its number within its millisecond, and is not drawn twice."""
-    return job_id(now_ms, (number << 54 | secrets.randbits(54)).to_bytes(10, "big"))
+    carry, low = divmod(number, 1 << 12)
+    return job_id(now_ms + carry, (low << 64 | secrets.randbits(62)).to_bytes(10, "big"))
 
 
 _numbers = count(1)
@@ -67,7 +68,7 @@ def make_job(*, now: datetime | None = None, queue: str = "image", **changes: An
     moment = now or datetime.now(UTC)
     number = next(_numbers)
     changes.setdefault("key", f"key-{number}-{secrets.token_hex(4)}")
-    return make_request(**changes).job(growing_id(int(moment.timestamp() * 1000), number % 1024), queue, moment)
+    return make_request(**changes).job(growing_id(int(moment.timestamp() * 1000), number), queue, moment)
 
 
 def settlement(claim: Claim, outcome: Outcome, *, draw: float = 0.0, policy: RetryPolicy | None = None) -> Settlement:
@@ -88,7 +89,7 @@ def ticket_of(job: Job, *, redelivered: bool = False) -> Ticket:
 def make_letter(job: Job | None = None, **changes: Any) -> DeadLetter:
     """A dead letter of the job's present attempt."""
     values: dict[str, Any] = {
-        "id": growing_id(int(datetime.now(UTC).timestamp() * 1000), next(_numbers) % 1024),
+        "id": growing_id(int(datetime.now(UTC).timestamp() * 1000), next(_numbers)),
         "job_id": job.id if job else None,
         "attempt": job.attempt if job else None,
         "tenant": job.tenant if job else None,

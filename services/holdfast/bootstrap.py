@@ -40,6 +40,7 @@ from holdfast.engine.dispatch import Dispatch
 from holdfast.engine.execute import Execute
 from holdfast.engine.outbox_bound import OutboxBound
 from holdfast.engine.retain import Retain
+from holdfast.engine.run import RunHandler
 from holdfast.engine.submit import Submit
 from holdfast.handlers.registry import installed
 from holdfast.ports.artifacts import Artifacts
@@ -172,11 +173,8 @@ async def worker(settings: Settings, *, connections: int, children: int) -> Asyn
             core.ledger,
             core.dispatch,
             core.kinds,
-            core.artifacts,
-            egress,
-            isolation,
+            RunHandler(core.kinds, core.ledger, core.artifacts, egress, isolation, settings.limits),
             core.clock,
-            settings.limits,
             worker=worker_name(),
             lease_margin=timedelta(seconds=settings.lease_margin),
             faults=core.faults,

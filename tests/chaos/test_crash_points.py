@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import amqp
 import asyncpg
 import httpx
 import pytest
 from receiver import Receiver, new_secret
 
 from harness import Platform, eventually
+from holdfast.adapters.rabbitmq.connection import connect
 from holdfast.domain.job import ENDED
+from holdfast.domain.topology import DELIVERY_LIMIT, JOBS, work_queue
 from holdfast.ports.faults import FaultPoint
 from holdfast.settings import Settings
 
@@ -46,8 +49,8 @@ class Crash:
     attempts: Attempts = field(default_factory=lambda: ONCE)
     delivered: int = 1
     letters: int = 0
-    after: tuple[str, FaultPoint] | None = None
-    """A defect (an exception, in the process of that role) that leads the job to the point."""
+    after: tuple[str, FaultPoint, str] | None = None
+    """What leads the job to the point: another fault before, in the process of that role."""
 
     @property
     def state(self) -> str:
@@ -84,7 +87,7 @@ CRASHES = [
         STEWARD,
         "delivery",
         "relayed twice, the second ticket is refused",
-        after=(API, P.SUBMIT_COMMITTED),
+        after=(API, P.SUBMIT_COMMITTED, "raise"),
     ),
     Crash(P.PROMOTE_COMMITTED, STEWARD, "delay", "the relay publishes what was promoted"),
     Crash(P.DISPATCH_CONFIRMED, STEWARD, "delay", "promoted once, published twice, run once"),
@@ -95,7 +98,25 @@ CRASHES = [
         "delivery",
         "a ticket that the broker gave up on for no fault of the job is made anew, once",
         TAKEN_OVER,
-        after=(WEBHOOKS, P.EXECUTE_CLAIMED),
+        after=(WEBHOOKS, P.EXECUTE_CLAIMED, "raise"),
+    ),
+    Crash(
+        P.RESCUE_COMMITTED,
+        STEWARD,
+        "lost",
+        "a job whose worker and message are both gone is rescued once",
+        TAKEN_OVER,
+        0,
+        after=(WEBHOOKS, P.EXECUTE_CLAIMED, "kill"),
+    ),
+    Crash(
+        P.BURY_COMMITTED,
+        STEWARD,
+        "poison",
+        "dead in the ledger already, the poisoned job is filed when its message comes again",
+        [("failed", DELIVERY_LIMIT + 1)],
+        0,
+        1,
     ),
     # The api, while an operator replays a dead letter. The first life ended in a death and a letter.
     Crash(P.REPLAY_COMMITTED, API, "replay", "the replay is committed, so the steward publishes it", RETRIED, 1, 1),
@@ -108,7 +129,9 @@ class World:
 
     def __init__(self, settings: Settings, folder: Path, receiver: Receiver) -> None:
         self.faults = folder / "faults"
-        self.settings = settings.model_copy(update={"steward_in_api": False, "gate_hold": 2.0, "rescue_after": 0.5})
+        self.settings = settings.model_copy(
+            update={"steward_in_api": False, "gate_hold": 2.0, "rescue_after": 0.5, "lease_margin": 0.5}
+        )
         self.platform = Platform(self.settings, folder)
         self.receiver = receiver
         self.client = self.platform.client()
@@ -125,8 +148,8 @@ class World:
         for file in self.faults.glob("*/*"):
             file.unlink()
         if crash.after:
-            role, point = crash.after
-            (self.faults / role / point.value).write_text("raise")
+            role, point, action = crash.after
+            (self.faults / role / point.value).write_text(action)
         (self.faults / crash.role / crash.point.value).write_text("kill")
 
     def resurrect(self, crash: Crash) -> None:
@@ -141,15 +164,16 @@ class World:
 
     # -- jobs ---------------------------------------------------------------------------------------------------
 
-    def post(self, key: str, **fields: Any) -> httpx.Response | None:
+    def post(self, key: str, story: str) -> httpx.Response | None:
         """None when the api died instead of answering."""
-        payload = {"url": self.receiver.url, "body": {"key": key}, "secret": self.receiver.secret}
+        webhook = {"url": self.receiver.url, "body": {"key": key}, "secret": self.receiver.secret}
+        request: dict[str, Any] = {
+            "delay": {"kind": "webhook.dispatch", "payload": webhook, "delay": 0.3},
+            "lost": {"kind": "test.block", "payload": {}},
+            "poison": {"kind": "test.crash", "payload": {}},
+        }.get(story, {"kind": "webhook.dispatch", "payload": webhook})
         try:
-            return self.client.post(
-                "/v1/jobs",
-                json={"kind": "webhook.dispatch", "payload": payload, **fields},
-                headers={"Idempotency-Key": key},
-            )
+            return self.client.post("/v1/jobs", json=request, headers={"Idempotency-Key": key})
         except httpx.TransportError:
             return None
 
@@ -183,6 +207,13 @@ class World:
 
         return asyncio.run(run())
 
+    def broker(self, work: Callable[[amqp.Channel], Any]) -> Any:
+        connection = connect(self.settings.rabbitmq_url.get_secret_value(), name="crash points")
+        try:
+            return work(connection.channel())
+        finally:
+            connection.close()
+
     def queued(self) -> dict[str, int]:
         """Messages in each queue, a few seconds old."""
         vhost = self.settings.rabbitmq_url.get_secret_value().rsplit("/", 1)[1]
@@ -208,39 +239,46 @@ def world(module_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -
 def begin(world: World, crash: Crash, key: str) -> None:
     """Bring a job to the point."""
     match crash.story:
-        case "delivery":
-            world.arm(crash)
-            world.post(key)
         case "retry":
             world.receiver.fail_next(1)
-            world.arm(crash)
-            world.post(key)
         case "death":
             world.receiver.fail_next(crash.attempts[-1][1], status=410)
-            world.arm(crash)
-            world.post(key)
-        case "delay":
-            world.arm(crash)
-            world.post(key, delay=0.3)
+        case "poison":
+            world.start(RENDER)
         case "replay":
-            world.receiver.fail_next(1, status=410)
-            job = world.post(key)
-            assert job is not None
-            letter = eventually(lambda: world.letters(job.json()["id"]))[0]
-            world.arm(crash)
-            with pytest.raises(httpx.TransportError):
-                world.client.post(f"/v1/dead-letters/{letter['id']}/replay", json={})
-        case _:
-            raise AssertionError(crash.story)
+            return begin_replay(world, crash, key)
+    world.arm(crash)
+    world.post(key, crash.story)
+    if crash.story == "lost":
+        lose(world)
+    return None
+
+
+def begin_replay(world: World, crash: Crash, key: str) -> None:
+    """A first life that ends in a dead letter; its replay meets the fault."""
+    world.receiver.fail_next(1, status=410)
+    job = world.post(key, crash.story)
+    assert job is not None
+    letter = eventually(lambda: world.letters(job.json()["id"]))[0]
+    world.arm(crash)
+    with pytest.raises(httpx.TransportError):
+        world.client.post(f"/v1/dead-letters/{letter['id']}/replay", json={})
+
+
+def lose(world: World) -> None:
+    """The worker dies with the claim, and the broker loses the message: only the lease tells of the job."""
+    worker = world.platform.members[WEBHOOKS].process
+    eventually(lambda: worker.poll() is not None)
+    eventually(lambda: world.broker(lambda channel: channel.queue_purge(work_queue("custom"))))
+    world.start(WEBHOOKS)
 
 
 def accepted(world: World, key: str, crash: Crash) -> dict[str, Any]:
     """What the client gets who posts again, as it should after a broken connection: 202, soon."""
-    fields = {"delay": 0.3} if crash.story == "delay" else {}
     answers: list[int] = []
 
     def once_more() -> httpx.Response | None:
-        response = world.post(key, **fields)
+        response = world.post(key, crash.story)
         answers.append(response.status_code if response is not None else 0)
         return response
 
@@ -270,6 +308,17 @@ def test_a_process_that_dies_between_two_steps_costs_nothing_but_time(world: Wor
     assert world.ask("SELECT count(*) FROM jobs WHERE idempotency_key = $1", key) == 1
     world.receiver.recover()
     world.ended_jobs[key] = crash, job
+
+
+def test_a_message_that_is_no_ticket_is_filed_once_though_its_archiver_died(world: World) -> None:
+    crash = Crash(P.ARCHIVE_FILED, STEWARD, "garbage", "filed under an id that its content gives")
+    world.arm(crash)
+    garbage = amqp.Message(b"no ticket", delivery_mode=2, application_headers={"from": "elsewhere"})
+    world.broker(lambda channel: channel.basic_publish(garbage, JOBS, "custom"))
+    world.resurrect(crash)
+    eventually(world.queued, lambda left: not left, within=30)
+    (letter,) = world.letters(None)
+    assert (letter["reason"], letter["headers"]["from"]) == ("unparseable", "elsewhere")
 
 
 def test_and_when_every_queue_has_run_empty_nothing_has_happened_any_more(world: World) -> None:

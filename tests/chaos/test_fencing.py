@@ -129,7 +129,8 @@ def test_a_worker_whose_lease_ran_out_cannot_settle_either(own_settings: Setting
     platform = Platform(own_settings.model_copy(update={"lease_margin": 0.5, "rescue_after": 0.5}), tmp_path)
     try:
         platform.start("api")
-        stale = started(platform, "stale")
+        # One slot: the new ticket must not go to the frozen worker, which the broker still takes for alive.
+        stale = started(platform, "stale", worker_concurrency_webhook=1)
         platform.wait_ready("api")
         job_id = post(platform, "test.block", {"seconds": 0.3})
         eventually(lambda: job(platform, job_id), lambda seen: seen["state"] == "running", every=0.01)

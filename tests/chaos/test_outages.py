@@ -40,6 +40,8 @@ CACHE = os.environ.get("HOLDFAST_SANDBOX_CACHE") or str(
 """The packages of the developer's own sandbox."""
 SETTLED = 2.0
 """Seconds after its first declaration before which a `kill -9` costs a quorum queue its messages (RabbitMQ 4.3.6)."""
+STATEMENT = 1.0
+"""Longest statement, in seconds (10 by default), so that a Postgres that hangs is found out soon."""
 PROMPT = 2.0
 """Seconds within which every request is answered, whatever is away."""
 
@@ -108,7 +110,9 @@ class World:
         self.sandbox, self.platform, self.receiver = sandbox, platform, receiver
         self.client = platform.client()
 
-    def post(self, key: str | None = None, *, to: str = "", base: str = "") -> httpx.Response:
+    def post(
+        self, key: str | None = None, *, to: str = "", base: str = "", within: float = PROMPT, **fields: Any
+    ) -> httpx.Response:
         """Submit a webhook; the answer comes promptly, whatever it is."""
         key = key or str(uuid4())
         secret = None if to else self.receiver.secret
@@ -116,18 +120,18 @@ class World:
         begun = time.monotonic()
         response = self.client.post(
             f"{base}/v1/jobs",
-            json={"kind": "webhook.dispatch", "payload": payload},
+            json={"kind": "webhook.dispatch", "payload": payload, **fields},
             headers={"Idempotency-Key": key},
         )
         took = time.monotonic() - begun
-        assert took < PROMPT, f"{response.status_code} after {took:.1f} s"
+        assert took < within, f"{response.status_code} after {took:.1f} s"
         return response
 
-    def accepted(self, count: int) -> list[str]:
+    def accepted(self, count: int, **fields: Any) -> list[str]:
         """Submit that many; each is accepted."""
         ids = []
         for _ in range(count):
-            response = self.post()
+            response = self.post(**fields)
             assert response.status_code == 202, response.text
             ids.append(response.json()["id"])
         return ids
@@ -177,7 +181,7 @@ def world(
 ) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("platform")
     with fresh_settings(sandbox.addresses(), folder / "artifacts") as settings, Receiver(new_secret()) as receiver:
-        platform = Platform(settings, folder)
+        platform = Platform(settings.model_copy(update={"postgres_timeout": STATEMENT}), folder)
         try:
             platform.start("api")
             platform.start("worker-webhook")
@@ -270,6 +274,14 @@ def test_in_a_memory_alarm_jobs_are_accepted_and_no_request_hangs(healthy: World
     healthy.all_end_once(ids)
 
 
+def test_a_rabbitmq_that_hangs_costs_one_request_the_publish_timeout_and_the_others_nothing(healthy: World) -> None:
+    with healthy.sandbox.frozen("rabbitmq", "beam.smp"):
+        ids = healthy.accepted(1, within=healthy.platform.settings.publish_timeout + PROMPT)
+        ids += healthy.accepted(20)
+        assert healthy.ready()["status"] == "degraded"
+    healthy.all_end_once(ids)  # those that were on their way arrive twice, and run once
+
+
 # -- Redis --------------------------------------------------------------------------------------------------------
 
 
@@ -319,6 +331,27 @@ def test_without_postgres_nothing_is_accepted_and_nothing_that_ran_runs_again(
     assert [(a["state"], a["deliveries"]) for a in healthy.attempts(job_id)] == [("succeeded", 1)]
     assert list(slow.deliveries.values()) == [1]
     healthy.all_end_once(healthy.accepted(5))
+
+
+def test_a_postgres_that_hangs_is_given_up_and_found_again(healthy: World, held: tuple[SlowReceiver, str]) -> None:
+    slow, job_id = held
+    with healthy.sandbox.frozen("postgres", "postgres"):
+        slow.go.set()
+        for _ in range(3):
+            assert healthy.post(within=6 * STATEMENT).status_code == 503
+        assert healthy.ready()["http"] == 503
+    healthy.recovered()
+    eventually(lambda: healthy.job(job_id), lambda job: job["state"] == "succeeded")
+    assert list(slow.deliveries.values()) == [1]
+    healthy.all_end_once(healthy.accepted(5))
+
+
+def test_the_steward_leads_again_after_postgres_was_away(healthy: World) -> None:
+    log = healthy.platform.members["api"].log
+    with healthy.sandbox.away("postgres", how="kill"):
+        elections = log.read_text().count("steward_elected")
+        eventually(lambda: log.read_text().count("steward_deposed"), lambda terms: terms >= elections)
+    healthy.all_end_once(healthy.accepted(2, delay=0.2))  # which the steward promotes
 
 
 def test_a_restart_of_postgres_that_nobody_saw_costs_no_request_its_answer(healthy: World) -> None:

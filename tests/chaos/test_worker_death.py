@@ -133,3 +133,11 @@ def test_a_job_that_kills_its_worker_is_taken_out_as_poisoned_and_costs_its_neig
             lambda: client.get("/v1/dead-letters", params={"reason": "poisoned"}).json()["dead_letters"]
         )
     assert poison in {letter["job_id"] for letter in letters}
+
+
+@pytest.mark.parametrize("pool", ["worker-webhook", "worker-render"])
+def test_a_worker_whose_runtime_cannot_come_up_ends_and_says_why(fragile: Platform, pool: str) -> None:
+    worker = fragile.start(pool, artifacts_url="ftp://nowhere")
+    assert eventually(worker.process.poll, lambda code: code is not None, within=30) != 0
+    assert "worker_cannot_start" in worker.log.read_text()
+    assert not worker.ready_file.exists(), "or its health check would call it well"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from holdfast.ports.ledger import Ledger
 from holdfast.ports.outbox import Outbox
 from ledger_world import FATAL, LEASE, granted, make_job, make_letter, settlement, ticket_of
 
+Age = Callable[[Job, timedelta], Awaitable[None]]
 Adapter = Literal["memory", "postgres"]
 
 
@@ -33,16 +35,29 @@ class Stores:
     ledger: Ledger
     outbox: Outbox
     dead_letters: DeadLetters
+    age: Age
+    """Makes the job and its outbox rows older by so much: a store tells its own time."""
     tenant: str = field(default_factory=lambda: f"tenant-{secrets.token_hex(4)}")
 
     @classmethod
     def in_memory(cls) -> Stores:
         memory = MemoryLedger(SystemClock())
-        return cls(memory, memory, MemoryDeadLetters(memory))
+
+        async def age(job: Job, by: timedelta) -> None:
+            memory.records[job.id].since -= by
+            for key, row in memory.outbox.items():
+                if row.job_id == job.id:
+                    memory.outbox[key] = replace(row, enqueued_at=row.enqueued_at - by)
+
+        return cls(memory, memory, MemoryDeadLetters(memory), age)
 
     @classmethod
     def in_postgres(cls, database: Database) -> Stores:
-        return cls(PostgresLedger(database), PostgresOutbox(database), PostgresDeadLetters(database))
+        async def age(job: Job, by: timedelta) -> None:
+            await database.all("UPDATE jobs SET since = since - $2::interval WHERE id = $1", job.id, by)
+            await database.all("UPDATE outbox SET created_at = created_at - $2::interval WHERE job_id = $1", job.id, by)
+
+        return cls(PostgresLedger(database), PostgresOutbox(database), PostgresDeadLetters(database), age)
 
     def new(self, **changes: Any) -> Job:
         return make_job(**{"tenant": self.tenant} | changes)

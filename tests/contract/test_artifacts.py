@@ -141,6 +141,23 @@ async def test_a_key_that_leads_astray_is_refused(artifacts: Artifacts, key: str
         await anext(artifacts.stream(key))
 
 
+async def test_a_deletion_takes_what_is_below_its_prefix_and_nothing_beside_it(artifacts: Artifacts) -> None:
+    for key in ("jobs/1/2/a", "jobs/1/3/b", "jobs/10/1/c"):
+        await artifacts.put(key, b"x", "text/plain")
+    assert await artifacts.delete("jobs/1") == 2
+    assert await artifacts.delete("jobs/1") == 0
+    assert await artifacts.get("jobs/10/1/c") == b"x"
+    with pytest.raises(NotFound):
+        await artifacts.get("jobs/1/2/a")
+
+
+async def test_a_deletion_by_age_leaves_what_is_younger(artifacts: Artifacts) -> None:
+    await artifacts.put("uploads/acme/1", b"x", "text/plain")
+    now = datetime.now(UTC)
+    assert await artifacts.delete_older("uploads", now - HOUR) == 0
+    assert await artifacts.delete_older("uploads", now + HOUR) == 1
+
+
 async def test_a_ping_writes(artifacts: Artifacts) -> None:
     await artifacts.ping()
     await artifacts.ping()

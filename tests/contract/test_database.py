@@ -65,6 +65,23 @@ async def test_a_killed_connection_is_replaced(settings: Settings, database: Dat
     await victim.close()
 
 
+async def test_connections_that_postgres_closed_while_they_were_idle_cost_no_statement(
+    settings: Settings, database: Database
+) -> None:
+    victims = Database(settings.postgres_url.get_secret_value(), pool=3)
+
+    async def pids() -> list[int]:
+        found = await asyncio.gather(*(victims.all("SELECT pg_backend_pid() AS pid, pg_sleep(0.1)") for _ in range(3)))
+        return [rows[0].pid for rows in found]
+
+    before = await pids()
+    for pid in before:
+        await database.all("SELECT pg_terminate_backend($1, 5000)", pid)
+    after = await pids()
+    assert not set(before) & set(after)
+    await victims.close()
+
+
 async def test_a_deadlock_is_unavailable_for_the_statement_did_nothing(database: Database) -> None:
     take_both = "WITH a AS MATERIALIZED (SELECT pg_advisory_xact_lock($1) AS one), b AS MATERIALIZED \
 (SELECT pg_sleep(0.2) AS two FROM a), c AS MATERIALIZED (SELECT pg_advisory_xact_lock($2) AS three FROM b) \

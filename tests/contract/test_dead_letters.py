@@ -11,7 +11,7 @@ import pytest
 from ledger_stores import Stores
 
 from holdfast.domain.attempt import Bury, Refusal, Retry
-from holdfast.domain.dead_letter import DeadLetter, DeadReason
+from holdfast.domain.dead_letter import DeadLetter, DeadLetterGroup, DeadReason
 from holdfast.domain.job import Job, JobState
 from holdfast.domain.topology import to_work
 from holdfast.ports.dead_letters import DeadLetterQuery
@@ -133,6 +133,144 @@ async def test_an_operator_finds_the_letters_of_all_tenants(stores: Stores) -> N
     letter = letter_for(stores)
     await stores.dead_letters.archive([letter])
     assert letter in await stores.dead_letters.find(DeadLetterQuery(limit=100_000))
+
+
+async def test_letters_come_oldest_first_when_asked(stores: Stores) -> None:
+    letters = [letter_for(stores) for _ in range(5)]
+    await stores.dead_letters.archive(letters[::-1])
+    ids = [letter.id for letter in await find(stores, oldest_first=True, limit=3)]
+    assert ids == sorted(letter.id for letter in letters)[:3]
+
+
+async def test_the_letters_of_a_group_are_found_by_its_fingerprint(stores: Stores) -> None:
+    same = [letter_for(stores, message=f"the receiver answered {status}") for status in (500, 502)]
+    await stores.dead_letters.archive([*same, letter_for(stores)])
+    assert await find(stores, fingerprint=same[0].fingerprint) == same[::-1]
+    assert await find(stores, fingerprint="0" * 16) == []
+
+
+async def test_a_letter_that_quotes_any_input_is_found_by_the_fingerprint_that_it_shows(stores: Stores) -> None:
+    await stores.dead_letters.archive([letter_for(stores, message="bad \x00 or \ud800", error="Odd\x00")])
+    [found] = await find(stores)
+    [group] = await grouped(stores)
+    assert found.fingerprint == group.fingerprint
+    assert await find(stores, fingerprint=found.fingerprint) == [found]
+
+
+async def test_letters_that_can_be_replayed_are_those_whose_job_is_dead_in_that_attempt(stores: Stores) -> None:
+    _, dead = await stores.died()
+    again, first = await stores.died()
+    _, dropped = await stores.died()
+    await stores.dead_letters.drop(dropped.id, "ann", "noise")
+    await stores.dead_letters.archive([letter_for(stores), letter_for(stores, job_id=None, attempt=None)])
+    assert {letter.id for letter in await find(stores, replayable=True)} == {dead.id, first.id}
+    await stores.dead_letters.replay(first.id, None)
+    assert await find(stores, replayable=True) == [dead]
+    claim = await stores.claimed(await stores.now(again))
+    await stores.ledger.settle(claim, settlement(claim, Bury(FATAL)))
+    second = make_letter(await stores.now(again))
+    await stores.dead_letters.archive([second])
+    assert await find(stores, replayable=True, oldest_first=True) == [dead, second]
+
+
+async def test_the_count_is_of_all_that_match_whatever_the_limit(stores: Stores) -> None:
+    await stores.dead_letters.archive([letter_for(stores, kind="test.counted") for _ in range(5)])
+    await stores.died()
+
+    async def count(**query: Any) -> int:
+        return await stores.dead_letters.count(DeadLetterQuery(tenant=stores.tenant, limit=2, **query))
+
+    assert (await count(), await count(kind="test.counted"), await count(replayable=True)) == (6, 5, 1)
+    assert await count(reason=DeadReason.EXPIRED) == 0
+
+
+# -- groups -------------------------------------------------------------------------------------------------------
+
+
+async def grouped(stores: Stores, **query: Any) -> list[DeadLetterGroup]:
+    return await stores.dead_letters.groups(DeadLetterQuery(**{"tenant": stores.tenant} | query))
+
+
+EQUAL = [
+    "https://a.example/hook answered 500 after 31 ms to job 01890a5d-ac96-774b-bcce-b302099a8057 ('red')",
+    "http://b.example:8080/x?y=1 answered 502 after 7 ms to job 01890a5d-ffff-774b-bcce-b302099a0000 ('blue')",
+    'https://c.example/ answered 599 after 12345 ms to job 01890A5D-AC96-774B-BCCE-B302099A8057 ("green")',
+]
+
+
+async def test_failures_that_differ_in_names_and_numbers_are_one_group(stores: Stores) -> None:
+    times = [NOW - 2 * DAY, NOW - 3 * DAY, NOW - DAY]
+    letters = [letter_for(stores, message=m, died_at=t) for m, t in zip(EQUAL, times, strict=True)]
+    await stores.dead_letters.archive(letters)
+    [group] = await grouped(stores)
+    assert group == DeadLetterGroup(
+        letters[0].fingerprint,
+        letters[2].kind,
+        letters[2].reason,
+        letters[2].error,
+        letters[2].message,
+        3,
+        first_seen=times[1],
+        last_seen=times[2],
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"kind": "test.other"},
+        {"reason": DeadReason.EXHAUSTED},
+        {"error": "NotAPdf"},
+        {"message": "the source is no picture"},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+async def test_failures_that_differ_in_kind_reason_error_or_words_are_not(
+    stores: Stores, other: dict[str, Any]
+) -> None:
+    await stores.dead_letters.archive([letter_for(stores), letter_for(stores, **other)])
+    assert [group.count for group in await grouped(stores)] == [1, 1]
+
+
+async def test_the_most_frequent_group_comes_first_up_to_the_limit(stores: Stores) -> None:
+    letters = [letter_for(stores, error=error) for error in ("A", "B", "C", "B", "C", "B", "D")]
+    await stores.dead_letters.archive(letters)
+    groups = await grouped(stores)
+    assert [(group.error, group.count) for group in groups[:2]] == [("B", 3), ("C", 2)]
+    rare = [group.fingerprint for group in groups[2:]]
+    assert rare == sorted(rare), "groups of one size keep their order from call to call"
+    assert await grouped(stores, limit=2) == groups[:2]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, {"A": 2, "B": 1}),
+        ({"settled": True}, {"A": 2, "B": 1, "C": 1}),
+        ({"kind": "test.b"}, {"B": 1}),
+        ({"since": NOW - DAY}, {"A": 1, "B": 1}),
+        ({"until": NOW - DAY}, {"A": 1}),
+        ({"error": "a"}, {"A": 2, "B": 1}),
+        ({"replayable": True}, {}),
+        ({"tenant": "nobody"}, {}),
+    ],
+    ids=str,
+)
+async def test_groups_are_of_the_letters_that_match(
+    stores: Stores, query: dict[str, Any], expected: dict[str, int]
+) -> None:
+    dropped = letter_for(stores, error="C")
+    letters = [letter_for(stores, error="A"), letter_for(stores, error="A", died_at=NOW - 2 * DAY)]
+    await stores.dead_letters.archive([*letters, letter_for(stores, error="B", kind="test.b"), dropped])
+    await stores.dead_letters.drop(dropped.id, "ann", "noise")
+    assert {group.error: group.count for group in await grouped(stores, **query)} == expected
+
+
+async def test_a_group_of_messages_that_are_nobodys_has_no_kind(stores: Stores) -> None:
+    strays = [letter_for(stores, job_id=None, attempt=None, reason=DeadReason.UNPARSEABLE) for _ in range(2)]
+    await stores.dead_letters.archive(strays)
+    [group] = await grouped(stores)
+    assert (group.kind, group.reason, group.count) == (None, DeadReason.UNPARSEABLE, 2)
 
 
 # -- replay -------------------------------------------------------------------------------------------------------

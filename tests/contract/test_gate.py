@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from harness import free_port
 from holdfast.adapters.memory.gate import MemoryGate
@@ -166,4 +168,29 @@ async def test_a_redis_that_is_away_is_said_to_be_in_good_time() -> None:
         ):
             with pytest.raises(GateUnavailable, match=r"Redis (does|did) not answer"):
                 await call()
+    await gate.close()
+
+
+async def test_a_redis_that_hangs_is_asked_once_a_second_and_found_again(
+    monkeypatch: pytest.MonkeyPatch, services: dict[str, str]
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(redis_gate_module.time, "monotonic", lambda: now)
+    gate = RedisGate(services["HOLDFAST_REDIS_URL"], hold=1.0, memory=60.0, timeout=2.0)
+    asked = 0
+
+    async def hang(*_: object, **__: object) -> None:
+        nonlocal asked
+        asked += 1
+        raise RedisTimeout("no answer")
+
+    with monkeypatch.context() as hanging:
+        hanging.setattr(gate._redis, "set", hang)
+        for _ in range(3):
+            for _ in range(10):
+                with pytest.raises(GateUnavailable):
+                    await gate.hold("t", "k", ONE)
+            now += redis_gate_module.COOL_DOWN
+    assert asked == 3
+    assert isinstance(await gate.hold("t", str(uuid4()), ONE), Held)
     await gate.close()

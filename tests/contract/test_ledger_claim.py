@@ -164,6 +164,40 @@ async def test_a_parked_attempt_can_be_claimed_again(stores: Stores) -> None:
     assert (again.attempt, again.job.due_at) == (2, None)
 
 
+async def test_a_first_attempt_that_was_parked_has_not_started_the_job(stores: Stores) -> None:
+    """Its deadline and its wait in the queue are counted to the attempt that does begin."""
+    got = await stores.settled(Park(SECOND, "busy"))
+    assert (await stores.now(got.job)).started_at is None
+    again = granted(await claim(stores, await stores.now(got.job)))
+    assert again.job.started_at is not None
+    await stores.ledger.settle(again, settlement(again, Park(SECOND, "busy")))
+    twice = await stores.now(got.job)
+    assert (twice.started_at, twice.attempt, twice.spent_before) == (None, 3, 2)
+
+
+async def test_a_later_attempt_that_was_parked_has(stores: Stores) -> None:
+    got = await stores.settled(Retry(BROKEN))
+    second = granted(await claim(stores, await stores.now(got.job)))
+    await stores.ledger.settle(second, settlement(second, Park(SECOND, "busy")))
+    job = await stores.now(got.job)
+    assert (job.started_at, job.attempt, job.spent_before) == (got.job.started_at, 3, 1)
+
+
+async def test_the_ticket_of_a_parked_attempt_is_void(stores: Stores) -> None:
+    """Else a copy of it would begin the next one before its time."""
+    got = await stores.settled(Park(timedelta(minutes=9), "busy"))
+    for redelivered in (False, True):
+        assert await claim(stores, got.job, redelivered=redelivered) is Refusal.SETTLED
+
+
+async def test_a_job_keeps_the_time_at_which_it_first_started(stores: Stores) -> None:
+    first = await stores.running()
+    second = granted(await claim(stores, first.job, redelivered=True))
+    await stores.ledger.settle(second, settlement(second, Retry(BROKEN)))
+    third = granted(await claim(stores, await stores.now(first.job)))
+    assert first.job.started_at == second.job.started_at == third.job.started_at
+
+
 async def test_a_burial_keeps_the_failure_on_job_and_attempt(stores: Stores) -> None:
     failure = Failure(DeadReason.REJECTED, "NotAnImage", "no image", traceback="Traceback …")
     got = await stores.settled(Bury(failure))
@@ -314,6 +348,40 @@ async def test_claims_that_were_taken_over_settled_or_buried_have_lapsed(stores:
     await stores.ledger.settle(ended, settlement(ended, Succeeded({})))
     assert await stores.ledger.lapsed([live, lost, buried, ended]) == [lost, buried, ended]
     assert await stores.ledger.lapsed([]) == []
+
+
+async def test_a_claim_lapses_when_the_attempt_goes_on_without_it(stores: Stores) -> None:
+    returned, parked, rescued = await stores.running(), await stores.running(), await stores.running(lease=LOST)
+    assert await stores.ledger.lapsed([returned, parked, rescued]) == [], "a lease that ran out voids nothing"
+    await stores.ledger.give_back(returned)
+    await stores.ledger.settle(parked, settlement(parked, Park(SECOND, "busy")))
+    await stores.outbox.rescue(timedelta(0), 100_000)
+    assert await stores.ledger.lapsed([rescued, parked, returned]) == [rescued, parked, returned]
+
+
+async def test_of_a_taken_over_attempt_only_the_newest_claim_holds(stores: Stores) -> None:
+    first = await stores.running()
+    second = await stores.claimed(first.job, redelivered=True)
+    assert await stores.ledger.lapsed([first, second]) == [first]
+    assert await stores.ledger.lapsed([second]) == []
+
+
+async def test_a_cancelled_attempt_cannot_be_buried_rescued_or_reissued(stores: Stores) -> None:
+    got = await stores.running(lease=LOST)
+    cancelled = await stores.ledger.cancel(stores.tenant, got.job.id)
+    assert not await stores.ledger.bury(got.job.id, 1, FATAL)
+    assert await stores.outbox.reissue(got.job.id, 1) is None
+    await stores.outbox.rescue(timedelta(0), 100_000)
+    assert await stores.now(got.job) == cancelled
+    [attempt] = await stores.ledger.attempts(got.job.id)
+    assert (attempt.state, attempt.failure) == (AttemptState.CANCELLED, None)
+
+
+async def test_cancelling_a_job_that_waits_leaves_its_attempts_as_they_ended(stores: Stores) -> None:
+    got = await stores.settled(Retry(BROKEN))
+    await stores.ledger.cancel(stores.tenant, got.job.id)
+    [attempt] = await stores.ledger.attempts(got.job.id)
+    assert (attempt.state, attempt.failure) == (AttemptState.FAILED, BROKEN)
 
 
 @pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.CANCELLED, JobState.DEAD])

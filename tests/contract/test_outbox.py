@@ -40,6 +40,13 @@ async def test_a_confirm_deletes_its_row_and_no_other(stores: Stores) -> None:
     assert (await stores.rows(one), len(await stores.rows(other))) == ([], 1)
 
 
+async def test_the_rows_are_counted_as_far_as_anybody_wants_to_know(stores: Stores) -> None:
+    for _ in range(3):
+        await stores.accepted()
+    assert await stores.outbox.size(2) == 2
+    assert 3 <= await stores.outbox.size(ALL) < ALL
+
+
 async def test_confirming_again_or_something_unknown_is_no_error(stores: Stores) -> None:
     job = await stores.accepted()
     rows = await stores.rows(job)
@@ -70,6 +77,44 @@ async def test_young_rows_are_left_to_those_who_wrote_them(stores: Stores) -> No
     job = await stores.accepted()
     assert of(job, await stores.outbox.unconfirmed(timedelta(minutes=1), ALL)) == []
     assert len(of(job, await stores.outbox.unconfirmed(timedelta(seconds=-5), ALL))) == 1
+
+
+async def replaced(stores: Stores, job: Job) -> bool:
+    """Whether the job, which has stood untouched for half an hour or not, gets a new ticket for a lost one."""
+    return of(job, await stores.outbox.replace(job.queue, timedelta(minutes=30), ALL)) != []
+
+
+async def test_a_late_confirm_issues_its_ticket_only_now(stores: Stores) -> None:
+    """While the broker was away the ticket was not lost, so it is not replaced as soon as the broker is back."""
+    queued, waiting = await stores.accepted(), (await stores.settled(Retry(BROKEN))).job
+    for job in (queued, waiting):
+        await stores.age(job, timedelta(hours=1))
+        await stores.outbox.confirmed(await stores.rows(job))
+        assert not await replaced(stores, job)
+        await stores.age(job, timedelta(hours=1))
+        assert await replaced(stores, job)
+
+
+async def test_a_confirm_in_time_does_not_make_the_job_younger(stores: Stores) -> None:
+    job = await stores.accepted()
+    await stores.outbox.confirmed(await stores.rows(job))
+    await stores.age(job, timedelta(hours=1))
+    assert await replaced(stores, job)
+
+
+async def test_a_late_confirm_of_an_older_message_does_not_make_the_job_younger(stores: Stores) -> None:
+    got = await stores.running()
+    [old] = await stores.rows(got.job)
+    await stores.ledger.give_back(got)
+    await stores.age(got.job, timedelta(hours=1))
+    await stores.outbox.confirmed([old])
+    assert await replaced(stores, got.job)
+
+
+async def test_a_ticket_that_was_not_confirmed_is_not_replaced(stores: Stores) -> None:
+    job = await stores.accepted()
+    await stores.age(job, timedelta(hours=1))
+    assert not await replaced(stores, job)
 
 
 # -- promote ------------------------------------------------------------------------------------------------------

@@ -109,6 +109,16 @@ def test_a_rejected_job_is_dead_at_once_and_its_letter_can_be_dropped(
     assert letter["id"] not in [found["id"] for found in api.get("/v1/dead-letters").json()["dead_letters"]]
 
 
+def test_a_surprise_is_retried_and_its_traceback_is_shown_to_operators_only(
+    api: httpx.Client, submit: JobCall, wait: JobCall
+) -> None:
+    job = wait(submit("test.flaky", {"surprise": True}), within=60)
+    assert (job["failure"]["reason"], job["failure"]["error"]) == ("exhausted", "ZeroDivisionError")
+    assert "Traceback" not in str(job)
+    letter = api.get(f"/v1/dead-letters/{_letter_of(api, job)['id']}").json()
+    assert letter["traceback"].endswith("ZeroDivisionError: as the test asked\n")
+
+
 def test_a_hanging_attempt_dies_as_timed_out(submit: JobCall, wait: JobCall) -> None:
     job = wait(submit("test.block", {"seconds": 30}))
     assert (job["state"], job["failure"]["reason"]) == ("dead", "timed_out")

@@ -24,6 +24,7 @@ class Anything(BaseModel):
     seconds: float = 0.0
     fail_until: int = 0
     reject: bool = False
+    surprise: bool = False
     after: float | None = None
 
 
@@ -78,6 +79,8 @@ class Flaky(Noop):
     policy: ClassVar[RetryPolicy] = RetryPolicy(delays=(timedelta(seconds=2), timedelta(seconds=2)))
 
     async def run(self, context: Context, payload: Any) -> Outcome:
+        if payload.surprise:
+            raise ZeroDivisionError("as the test asked")
         if payload.reject:
             raise Rejected("the input is wrong, as the test asked", error="WrongInput")
         if context.attempt <= payload.fail_until:

@@ -27,6 +27,7 @@ from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.outbox import PostgresOutbox
 from holdfast.domain.attempt import Attempt, Bury, Claim, Outcome, Park, Refusal, Retry, Succeeded, Ticket
 from holdfast.domain.backoff import RetryPolicy
+from holdfast.domain.callback import callback
 from holdfast.domain.dead_letter import DeadLetter
 from holdfast.domain.envelope import Envelope
 from holdfast.domain.errors import StaleClaim
@@ -55,7 +56,7 @@ INDEX = st.integers(0, 63)
 """Chooses among what there is, by remainder."""
 BEFORE = st.sampled_from([0, 0, 0, 0, -1, 1])
 """Which attempt a ticket is of, from the job's present one."""
-ACCEPTED = st.tuples(st.integers(0, 7), st.sampled_from(["now", "now", "due", "later"]), st.booleans())
+ACCEPTED = st.tuples(st.integers(0, 7), st.sampled_from(["now", "now", "due", "later"]), st.booleans(), st.booleans())
 
 
 class Side:
@@ -96,7 +97,7 @@ class TwoLedgers(RuleBasedStateMachine):
     # -- operations ---------------------------------------------------------------------------------------------
 
     @rule(batch=st.lists(ACCEPTED, min_size=1, max_size=4))
-    def accept(self, batch: list[tuple[int, str, bool]]) -> None:
+    def accept(self, batch: list[tuple[int, str, bool, bool]]) -> None:
         jobs = [self.new_job(*item) for item in batch]
         owners = self.both(lambda side: ids(side.ledger.accept(jobs)))
         self.ids += [job.id for job, owner in zip(jobs, owners, strict=True) if job.id == owner]
@@ -120,9 +121,18 @@ class TwoLedgers(RuleBasedStateMachine):
     def settle(self, index: int, outcome: Outcome, due_now: bool, draw: float) -> None:
         def settlement(claim: Claim) -> Settlement:
             made = decide(claim, outcome, POLICY, datetime.now(UTC), draw)
+            made = replace(made, follow_up=told if made.job_state in ENDED else None)
             return replace(made, due_in=timedelta(seconds=-1)) if due_now and made.due_in is not None else made
 
+        told = self.callback(chosen(self.sides[0].claims, index).job)
         self.both(lambda side: settled(side.ledger, chosen(side.claims, index), settlement))
+        self.note(told)
+
+    @precondition(lambda self: self.sides[0].claims)
+    @rule()
+    def look(self) -> None:
+        """Whatever may settle holds its claim, and nothing else."""
+        self.both(lambda side: named_claims(side.ledger.lapsed(side.claims)))
 
     @precondition(lambda self: self.sides[0].claims)
     @rule(index=INDEX)
@@ -153,7 +163,9 @@ class TwoLedgers(RuleBasedStateMachine):
     @rule(index=INDEX, before=BEFORE)
     def bury(self, index: int, before: int) -> None:
         job = self.job(index)
-        self.both(lambda side: side.ledger.bury(job.id, job.attempt + before, FATAL))
+        told = self.callback(job)
+        self.both(lambda side: side.ledger.bury(job.id, job.attempt + before, FATAL, told))
+        self.note(told)
 
     @precondition(lambda self: self.tickets)
     @rule(chosen_ones=st.lists(INDEX, min_size=1, max_size=3))
@@ -248,8 +260,14 @@ class TwoLedgers(RuleBasedStateMachine):
         )
 
     async def filed(self, side: Side) -> list[Any]:
-        found = await side.dead_letters.find(DeadLetterQuery(tenant=self.tenant, settled=True, limit=ALL))
-        return [visible_letter(letter) for letter in found]
+        everything = DeadLetterQuery(tenant=self.tenant, settled=True, limit=ALL)
+        ready = replace(everything, settled=False, replayable=True, oldest_first=True)
+        return [
+            [visible_letter(letter) for letter in await side.dead_letters.find(everything)],
+            [letter.id for letter in await side.dead_letters.find(ready)],
+            await side.dead_letters.count(ready),
+            await side.dead_letters.groups(everything),
+        ]
 
     def memory_jobs(self) -> list[Job]:
         return [record.job for record in self.memory.records.values()]
@@ -260,10 +278,20 @@ class TwoLedgers(RuleBasedStateMachine):
     def job(self, index: int) -> Job:
         return self.memory.records[chosen(self.ids, index)].job
 
-    def new_job(self, key: int, when: str, tagged: bool) -> Job:
+    def callback(self, job: Job) -> Job | None:
+        """The follow-up of a job that ends, when it asked for one; the same on both sides."""
+        clock = self.memory.clock
+        return callback(job, JobState.DEAD, None, FATAL, clock.new_id(), clock.now())
+
+    def note(self, told: Job | None) -> None:
+        if told is not None and told.id in self.memory.records:
+            self.ids.append(told.id)
+
+    def new_job(self, key: int, when: str, tagged: bool, called: bool) -> Job:
         past = datetime.now(UTC) - HOUR
         timing = {"now": {}, "due": {"now": past, "delay": timedelta(minutes=1)}, "later": {"delay": HOUR}}[when]
-        return make_job(tenant=self.tenant, key=f"k{key}", tags=("red",) if tagged else (), **timing)
+        url = "https://a.example/x" if called else None
+        return make_job(tenant=self.tenant, key=f"k{key}", tags=("red",) if tagged else (), callback_url=url, **timing)
 
     # -- doing --------------------------------------------------------------------------------------------------
 
@@ -311,6 +339,10 @@ async def plain(found: Awaitable[Job | None]) -> Any:
 async def named(found: Awaitable[Envelope | None]) -> Any:
     envelope = await found
     return envelope and row_of(envelope)
+
+
+async def named_claims(found: Awaitable[list[Claim]]) -> list[tuple[UUID, int]]:
+    return [(claim.job.id, claim.token) for claim in await found]
 
 
 async def kept(found: Awaitable[DeadLetter | None]) -> Any:

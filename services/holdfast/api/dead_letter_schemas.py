@@ -31,6 +31,8 @@ class DeadLetterOut(BaseModel):
     drop_reason: str | None
     headers: dict[str, Any]
     body: str
+    traceback: str | None = None
+    """Of the last attempt; for operators, and only when a single letter is read."""
 
 
 class DeadLettersOut(BaseModel):
@@ -111,7 +113,7 @@ class BulkReplayOut(BaseModel):
 
 def dead_letter_out(letter: DeadLetter) -> dict[str, Any]:
     """A dead letter's answer."""
-    shown = {name: getattr(letter, name) for name in DeadLetterOut.model_fields if name != "body"}
+    shown = {name: getattr(letter, name) for name in DeadLetterOut.model_fields if name not in {"body", "traceback"}}
     return {**shown, "body": letter.body.decode("utf-8", "replace")}
 
 

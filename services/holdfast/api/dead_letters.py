@@ -61,8 +61,10 @@ async def groups(
 
 @router.get("/{letter_id}", response_model=schemas.DeadLetterOut)
 async def read(letter_id: UUID, state: StateDep, caller: Reader) -> Response:
-    """Show one dead letter."""
-    return answer(schemas.dead_letter_out(await _letter(state, caller, letter_id)))
+    """Show one dead letter; an operator also sees the traceback, where the handler failed in a way nobody foresaw."""
+    letter = await _letter(state, caller, letter_id)
+    traceback = await _traceback(state, letter) if Role.OPERATE in caller.roles else None
+    return answer(schemas.dead_letter_out(letter) | {"traceback": traceback})
 
 
 @router.post("/replay", response_model=schemas.BulkReplayOut)
@@ -121,6 +123,13 @@ async def _replay(state: State, letter: DeadLetter, priority: int | None) -> boo
     state.runtime.core.faults.reach(FaultPoint.REPLAY_COMMITTED)
     await state.runtime.core.dispatch.send(ticket)
     return True
+
+
+async def _traceback(state: State, letter: DeadLetter) -> str | None:
+    """The traceback of the attempt that the letter is about."""
+    attempts = await state.runtime.core.ledger.attempts(letter.job_id) if letter.job_id else []
+    failures = [attempt.failure for attempt in attempts if attempt.number == letter.attempt]
+    return failures[0].traceback if failures and failures[0] else None
 
 
 async def _letter(state: State, caller: Caller, letter_id: UUID) -> DeadLetter:

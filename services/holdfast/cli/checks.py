@@ -154,17 +154,22 @@ async def _counts(runtime: bootstrap.OperatorRuntime, *, usable: bool) -> list[F
 
 
 async def look(runtime: bootstrap.OperatorRuntime) -> Observation:
-    """As many samples as the verdict of the conservation check needs."""
+    """As many samples as the verdict of the conservation check needs.
+
+    Queues that have just been declared have no counts for some seconds, so a broker that tells none is asked twice.
+    """
+    silent = False
     while True:
         seen = await runtime.conservation.look()
-        if seen.queues is None or seen.unaccounted is not None:
+        if seen.unaccounted is not None or (silent and seen.queues is None):
             return seen
+        silent = seen.queues is None
         await asyncio.sleep(LOOK_AGAIN)
 
 
 def _consumers(queues: Mapping[str, QueueCount] | None) -> Finding:
     if queues is None:
-        return Finding("consumers", Verdict.SKIP, "not known, because RabbitMQ's management API does not answer")
+        return Finding("consumers", Verdict.SKIP, "not known, because RabbitMQ does not tell what its queues hold")
     idle = [name for name in WORK if not queues[work_queue(name)].consumers]
     if not idle:
         return Finding("consumers", Verdict.OK, "every work queue has some")
@@ -194,7 +199,7 @@ def _leases(ledger: LedgerCount) -> Finding:
 
 def _unaccounted(seen: Observation) -> Finding:
     if seen.unaccounted is None:
-        return Finding("unaccounted", Verdict.SKIP, "not known, because RabbitMQ's management API does not answer")
+        return Finding("unaccounted", Verdict.SKIP, "not known, because RabbitMQ does not tell what its queues hold")
     lost = {queue: count for queue, count in seen.unaccounted.items() if count}
     if not lost:
         return Finding("unaccounted", Verdict.OK, "every job is somewhere")

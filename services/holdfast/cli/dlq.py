@@ -30,8 +30,8 @@ CHUNK = 500
 
 app = typer.Typer(
     name="dlq-tool",
-    help="Dead letters: jobs that failed for good, each with its reason. Filters by kind, reason, time and error text "
-    f"apply to list, replay and drop alike. {CONNECTION}",
+    help="Dead letters: jobs that failed for good, each with its reason. Filters by kind, reason, time, error text and "
+    f"fingerprint (of a group of equal failures) apply to list, groups, replay and drop alike. {CONNECTION}",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -43,6 +43,9 @@ Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Letters; or
 Kind = Annotated[str | None, typer.Option(help="Only letters of this kind of job.")]
 Reason = Annotated[DeadReason | None, typer.Option(help="Only letters that died of this.")]
 Error = Annotated[str | None, typer.Option(help="Only letters whose error or message contains this text.")]
+Fingerprint = Annotated[
+    str | None, typer.Option(help="Only letters of this group of equal failures; `groups` lists them.")
+]
 Since = Annotated[str | None, typer.Option(help="Died since: 2h, 30m, 3d ago, or a time (RFC 3339).")]
 Until = Annotated[str | None, typer.Option(help="Died until: 2h, 30m, 3d ago, or a time (RFC 3339).")]
 Everything = Annotated[bool, typer.Option("--all", help="All letters; needed when there is no filter.")]
@@ -56,6 +59,7 @@ def list_letters(
     kind: Kind = None,
     reason: Reason = None,
     error: Error = None,
+    fingerprint: Fingerprint = None,
     since: Since = None,
     until: Until = None,
     settled: Annotated[bool, typer.Option("--settled", help="Also those replayed or dropped already.")] = False,
@@ -64,7 +68,7 @@ def list_letters(
     url: Url = None,
 ) -> None:
     """List dead letters, newest first."""
-    only = _filter(kind, reason, error, since, until)
+    only = _filter(kind, reason, error, fingerprint, since, until)
     with session(url) as client:
         letters = client.dead_letters(only, settled=settled, limit=limit)
         if json:
@@ -74,6 +78,30 @@ def list_letters(
         found = list(letters)
     show.console().print(show.letters_table(found))
     say(f"{len(found)} dead letters" + (f"; --limit {limit} may hide older ones" if len(found) == limit else ""))
+
+
+@app.command("groups")
+def groups(
+    kind: Kind = None,
+    reason: Reason = None,
+    error: Error = None,
+    fingerprint: Fingerprint = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many groups.")] = 50,
+    json: Json = False,
+    url: Url = None,
+) -> None:
+    """Group equal failures, the most frequent first: what broke, how often, since when. Begin here."""
+    with session(url) as client:
+        found = client.dead_letter_groups(_filter(kind, reason, error, fingerprint, since, until), limit=limit)
+    if json:
+        show.emit_json(*found)
+        return
+    show.console().print(show.groups_table(found))
+    total = sum(group.count for group in found)
+    hidden = f"; --limit {limit} may hide rarer ones" if len(found) == limit else ""
+    say(f"{total} dead letters in {len(found)} groups{hidden}")
 
 
 @app.command("show")
@@ -94,6 +122,7 @@ def replay(
     kind: Kind = None,
     reason: Reason = None,
     error: Error = None,
+    fingerprint: Fingerprint = None,
     since: Since = None,
     until: Until = None,
     everything: Everything = False,
@@ -108,7 +137,7 @@ def replay(
     url: Url = None,
 ) -> None:
     """Run dead jobs again, with their ids and keys and a fresh attempt budget: the named ones, or all that fit."""
-    only = _filter(kind, reason, error, since, until)
+    only = _filter(kind, reason, error, fingerprint, since, until)
     level = values.priority(priority) if priority else None
     with session(url) as client:
         if _choose(ids, only, everything):
@@ -123,9 +152,9 @@ def replay(
             return
         only = only.model_copy(update={"until": only.until or datetime.now(UTC)})
         found = client.replay_all(only, dry_run=True, limit=limit)
-        matched = found.matched if limit is None else min(found.matched, limit)
+        matched = found.matched
         if dry_run or not matched:
-            say(f"would replay {matched} dead letters" if matched else "no dead letter fits")
+            say(f"would replay {matched} dead letters" if matched else "no dead letter fits that can be replayed")
             show.emit_json(found) if json else None
             return
         _confirm(f"Replay {matched} dead letters{f' at {rate:g} a second' if rate else ''}?", yes)
@@ -133,7 +162,7 @@ def replay(
     if json:
         show.emit_json(total)
     if total.replayed < total.matched:
-        say(f"{total.matched - total.replayed} were left: settled by someone else meanwhile, or not replayable")
+        say(f"{total.skipped} were left: someone else replayed or dropped them meanwhile")
 
 
 @app.command("drop")
@@ -143,6 +172,7 @@ def drop(
     kind: Kind = None,
     reason: Reason = None,
     error: Error = None,
+    fingerprint: Fingerprint = None,
     since: Since = None,
     until: Until = None,
     everything: Everything = False,
@@ -155,7 +185,7 @@ def drop(
     """Put dead letters aside for good: the named ones, or all that fit. All stays on record, with who and --why."""
     if not why.strip() and not dry_run:
         raise typer.BadParameter("say why they are dropped; it is kept on record", param_hint="--why")
-    only = _filter(kind, reason, error, since, until)
+    only = _filter(kind, reason, error, fingerprint, since, until)
     with session(url) as client:
         named = _choose(ids, only, everything)
         chosen = list(ids or ()) if named else [letter.id for letter in client.dead_letters(only, limit=limit)]
@@ -187,23 +217,23 @@ class _Pace:
 
 
 def _replay_all(client: Holdfast, only: DeadLetterFilter, pace: _Pace, priority: str | int | None) -> BulkReplay:
-    """Replay chunk after chunk, until all that matched are done or nothing moves any more."""
+    """Replay chunk after chunk, until as many as matched are done or none is left."""
     from holdfast.client import BulkReplay
 
-    replayed = skipped = 0
+    replayed = 0
     began = time.monotonic()
     try:
-        while replayed + skipped < pace.total:
+        while replayed < pace.total:
             time.sleep(max(0.0, began + pace.due(replayed) - time.monotonic()))
-            done = client.replay_all(only, limit=pace.chunk(replayed + skipped), rate=pace.rate, priority=priority)
-            replayed, skipped = replayed + done.replayed, skipped + done.skipped
-            say(f"replayed {replayed} of {pace.total}" + (f", skipped {skipped}" if skipped else ""))
+            done = client.replay_all(only, limit=pace.chunk(replayed), rate=pace.rate, priority=priority)
             if not done.replayed:
                 break
+            replayed += done.replayed
+            say(f"replayed {replayed} of {pace.total}")
     except BaseException:
         say(f"stopped after {replayed} of {pace.total}; the same command goes on with the rest")
         raise
-    return BulkReplay(matched=pace.total, replayed=replayed, skipped=skipped)
+    return BulkReplay(matched=pace.total, replayed=replayed, skipped=pace.total - replayed)
 
 
 def _drop_one(client: Holdfast, letter_id: str, why: str, json: bool, *, forgiving: bool) -> bool:
@@ -231,7 +261,12 @@ def _progress(ids: Sequence[str]) -> Iterator[str]:
 
 
 def _filter(
-    kind: str | None, reason: DeadReason | None, error: str | None, since: str | None, until: str | None
+    kind: str | None,
+    reason: DeadReason | None,
+    error: str | None,
+    fingerprint: str | None,
+    since: str | None,
+    until: str | None,
 ) -> DeadLetterFilter:
     from holdfast.client import DeadLetterFilter
 
@@ -239,6 +274,7 @@ def _filter(
         kind=kind,
         reason=reason.value if reason else None,
         error=error,
+        fingerprint=fingerprint,
         since=values.past(since) if since else None,
         until=values.past(until) if until else None,
     )
@@ -251,7 +287,7 @@ def _choose(ids: Sequence[str] | None, only: DeadLetterFilter, everything: bool)
         fail(
             ExitCode.USAGE,
             "it is not clear which letters are meant",
-            "Give either ids, or filters (--kind, --reason, --error, --since, --until), or --all.",
+            "Give either ids, or filters (--kind, --reason, --error, --fingerprint, --since, --until), or --all.",
         )
     return bool(ids)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SUBMIT_SECONDS = 30.0
 """How long a submit is repeated: a restart of the api or of a proxy in front of it fits in."""
+CALLBACK_SECRET = "HOLDFAST_CALLBACK_SECRET"  # noqa: S105 - the variable's name
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 
 
@@ -46,6 +48,13 @@ def submit(
     run_at: Annotated[str | None, typer.Option(help="Do not start before this time (RFC 3339).")] = None,
     deadline: Annotated[str | None, typer.Option(help="Give up unless started by this time (RFC 3339).")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag to find the job by; may be given several times.")] = None,
+    callback_url: Annotated[
+        str | None, typer.Option(help="Gets a webhook job.succeeded or job.dead when the job ends.")
+    ] = None,
+    callback_secret: Annotated[
+        str | None,
+        typer.Option(help=f"Signs the callback (whsec_…); {CALLBACK_SECRET} keeps it out of the shell."),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the end, and exit with 1 unless it succeeded.")
     ] = False,
@@ -59,6 +68,8 @@ def submit(
     """
     if delay and run_at:
         raise typer.BadParameter("say either --delay or --run-at, not both")
+    if callback_secret and not callback_url:
+        raise typer.BadParameter("it signs a callback, so say --callback-url too", param_hint="--callback-secret")
     key = key or str(uuid4())
     if not valid_key(key):
         raise typer.BadParameter(
@@ -76,6 +87,8 @@ def submit(
             run_at=values.moment(run_at) if run_at else None,
             deadline=values.moment(deadline) if deadline else None,
             tags=tag or (),
+            callback_url=callback_url,
+            callback_secret=(callback_secret or os.environ.get(CALLBACK_SECRET)) if callback_url else None,
         )
     known = " (this key had its job already)" if job.replayed else ""
     if not wait:
@@ -117,7 +130,10 @@ def list_jobs(
 
 
 def cancel(job_id: JobId, json: Json = False, url: Url = None) -> None:
-    """Cancel a job that has not started. Exit code 3 when it is running or has ended."""
+    """Cancel a job that has not ended. Exit code 3 when it succeeded or died.
+
+    A running attempt is ended within seconds; its effect may have happened.
+    """
     with session(url) as client:
         job = client.cancel(job_id)
     say(f"{job.id} is {job.state}")

@@ -19,7 +19,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from holdfast.client import Attempt, DeadLetter, Failure, Job, Kind
+    from holdfast.client import Attempt, DeadLetter, DeadLetterGroup, Failure, Job, Kind
 
 STATE_STYLE: Mapping[str, str] = {
     "scheduled": "cyan",
@@ -35,7 +35,7 @@ STATE_STYLE: Mapping[str, str] = {
 WIDE = 220
 """Columns of a table that no terminal limits."""
 _FLEXIBLE = frozenset({"message", "failure", "tags", "payload fields (* required)"})
-_NEVER_CUT: Mapping[str, int] = {"id": 36, "state": 9}
+_NEVER_CUT: Mapping[str, int] = {"id": 36, "state": 9, "fingerprint": 16}
 """Least widths: an id that is cut cannot be copied."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -83,6 +83,7 @@ def job_details(job: Job) -> Table:
         "priority": job.priority,
         "key": job.idempotency_key,
         "tags": " ".join(job.tags),
+        "callback": job.callback_url,
         "created": job.created_at,
         "due": job.due_at,
         "deadline": job.deadline,
@@ -148,6 +149,25 @@ def letters_table(letters: Iterable[DeadLetter], now: datetime | None = None) ->
     return table
 
 
+def groups_table(groups: Iterable[DeadLetterGroup], now: datetime | None = None) -> Table:
+    """One row for each group of equal failures."""
+    now = now or datetime.now(UTC)
+    table = _table("fingerprint", "count", "kind", "reason", "error", "first seen", "last seen", "message")
+    for group in groups:
+        _row(
+            table,
+            group.fingerprint,
+            str(group.count),
+            group.kind or "",
+            Text(group.reason, style="red"),
+            group.error,
+            f"{seconds((now - group.first_seen).total_seconds())} ago",
+            f"{seconds((now - group.last_seen).total_seconds())} ago",
+            Text(group.message, overflow="ellipsis"),
+        )
+    return table
+
+
 def letter_details(letter: DeadLetter) -> Table:
     """All there is about one dead letter."""
     return _details(
@@ -160,6 +180,7 @@ def letter_details(letter: DeadLetter) -> Table:
             "error": letter.error,
             "message": letter.message,
             "attempts": letter.attempts,
+            "fingerprint": letter.fingerprint,
             "died": letter.died_at,
             "replayed": letter.replayed_at,
             "dropped": letter.dropped_at,

@@ -17,13 +17,15 @@ from uuid import uuid4
 
 import httpx
 
-from holdfast.client.errors import CorruptDownload, ProblemError, WaitTimeout
+from holdfast.client.errors import CorruptDownload, WaitTimeout
 from holdfast.client.models import (
     Attempt,
     AttemptList,
     BulkReplay,
     DeadLetter,
     DeadLetterFilter,
+    DeadLetterGroup,
+    GroupList,
     Job,
     JobPage,
     JobRequest,
@@ -48,6 +50,8 @@ PAGE = 100
 """Jobs or letters asked for at a time; iterators go on by cursor."""
 BATCH = 1000
 """Most jobs in one batch."""
+MANY, UNHURRIED = 10_000, 100.0
+"""How many letters, at how many a second, a bulk replay without a limit or a rate is waited for."""
 
 
 class Holdfast:
@@ -95,9 +99,12 @@ class Holdfast:
         run_at: datetime | None = None,
         deadline: datetime | None = None,
         tags: Sequence[str] = (),
+        callback_url: str | None = None,
+        callback_secret: str | None = None,
     ) -> Job:
         """Submit one job, once. `delay` is in seconds. `job.replayed` tells that the key had this job already.
 
+        `callback_url` gets a webhook `job.succeeded` or `job.dead` at the end, signed with `callback_secret`.
         Raises ProblemError when the api refuses it (422: the payload is wrong, or the key belongs to another
         request) and Unreachable when no answer came; then the job may be there, and the same key finds out.
         """
@@ -109,6 +116,8 @@ class Holdfast:
             run_at=run_at,
             deadline=deadline,
             tags=tuple(tags),
+            callback_url=callback_url,
+            callback_secret=callback_secret,
         )
         headers = {"Idempotency-Key": key or str(uuid4())}
         response = self._wire.call("POST", "/v1/jobs", repeat=Repeat.KEYED, headers=headers, json=request.body())
@@ -192,13 +201,11 @@ class Holdfast:
         return self._wire.parse(AttemptList, response).attempts
 
     def cancel(self, job_id: str) -> Job:
-        """Cancel a job that has not started; a cancelled one stays cancelled. ProblemError 409 when it is too late."""
-        try:
-            return self._wire.parse(Job, self._wire.call("POST", f"/v1/jobs/{_part(job_id)}/cancel"))
-        except ProblemError as refusal:
-            if refusal.status == 409 and (job := self.get(job_id)).state == "cancelled":
-                return job
-            raise
+        """Cancel a job that has not ended; a cancelled one stays so. ProblemError 409 when it succeeded or died.
+
+        A running attempt is ended within seconds; its effect may have happened.
+        """
+        return self._wire.parse(Job, self._wire.call("POST", f"/v1/jobs/{_part(job_id)}/cancel"))
 
     def download(self, job: Job | str, name: str) -> bytes:
         """The bytes of an artifact. Given a Job, they are checked against the size and digest that it lists."""
@@ -241,6 +248,13 @@ class Holdfast:
         query = (only or DeadLetterFilter()).body() | ({"settled": "true"} if settled else {})
         yield from self._pages("/v1/dead-letters", query, LetterPage, limit)
 
+    def dead_letter_groups(
+        self, only: DeadLetterFilter | None = None, *, limit: int | None = None
+    ) -> tuple[DeadLetterGroup, ...]:
+        """Equal failures among the letters that fit, the most frequent first; at most `limit` (up to 200) groups."""
+        query = (only or DeadLetterFilter()).body() | ({"limit": limit} if limit else {})
+        return self._wire.parse(GroupList, self._wire.call("GET", "/v1/dead-letters/groups", params=query)).groups
+
     def dead_letter(self, letter_id: str) -> DeadLetter:
         """One dead letter, with its headers and body."""
         return self._wire.parse(DeadLetter, self._wire.call("GET", f"/v1/dead-letters/{_part(letter_id)}"))
@@ -267,10 +281,13 @@ class Holdfast:
         rate: float | None = None,
         priority: Priority | None = None,
     ) -> BulkReplay:
-        """Replay every letter that fits, at most `limit`, `rate` a second. The api answers when it is done."""
+        """Replay every letter that fits and whose job is still dead, oldest first, `rate` a second.
+
+        Without `limit` that is all of them. The api answers when it is done, so ask for many in several calls.
+        """
         asked = {"limit": limit, "rate": rate, "priority": priority}
         body = {"filter": only.body(), "dry_run": dry_run} | {name: it for name, it in asked.items() if it is not None}
-        duration = 60.0 + ((limit or 3600.0) / rate if rate else 0.0)
+        duration = 60.0 + (0.0 if dry_run else (limit or MANY) / (rate or UNHURRIED))
         response = self._wire.call(
             "POST", "/v1/dead-letters/replay", repeat=Repeat.UNSENT, within=duration, answer_within=duration, json=body
         )

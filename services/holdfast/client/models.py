@@ -48,11 +48,13 @@ class Job(_Answer):
 
     id: str
     kind: str
+    queue: str | None = None
     state: str
     priority: int
     attempt: int
     max_attempts: int | None = None
     idempotency_key: str | None = None
+    callback_url: str | None = None
     tags: tuple[str, ...] = ()
     created_at: datetime
     due_at: datetime | None = None
@@ -84,7 +86,7 @@ class Job(_Answer):
 
 
 class JobRequest(BaseModel):
-    """One job of a batch; `delay` is in seconds, and excludes `run_at`."""
+    """One job of a batch; `delay` is in seconds, and excludes `run_at`. The secret signs the callback."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -96,6 +98,8 @@ class JobRequest(BaseModel):
     run_at: datetime | None = None
     deadline: datetime | None = None
     tags: tuple[str, ...] = ()
+    callback_url: str | None = None
+    callback_secret: str | None = Field(default=None, repr=False)
 
     def body(self) -> dict[str, Any]:
         """The JSON of the request: only what was asked for, so that the same request is the same bytes."""
@@ -149,6 +153,7 @@ class DeadLetter(_Answer):
     error: str
     message: str
     attempts: int
+    fingerprint: str | None = None
     died_at: datetime
     replayed_at: datetime | None = None
     dropped_at: datetime | None = None
@@ -158,14 +163,28 @@ class DeadLetter(_Answer):
     body: str | None = None
 
 
+class DeadLetterGroup(_Answer):
+    """Equal failures: the same but for names and numbers, in the words of the newest."""
+
+    fingerprint: str
+    kind: str | None = None
+    reason: str
+    error: str
+    message: str
+    count: int
+    first_seen: datetime
+    last_seen: datetime
+
+
 class DeadLetterFilter(BaseModel):
-    """Which dead letters. `error` is a part of the error's name or message."""
+    """Which dead letters. `error` is a part of the error's name or message, `fingerprint` a group's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str | None = None
     reason: str | None = None
     error: str | None = None
+    fingerprint: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -175,7 +194,7 @@ class DeadLetterFilter(BaseModel):
 
 
 class BulkReplay(_Answer):
-    """What a bulk replay matched and did."""
+    """What a bulk replay matched (letters whose job is still dead) and did; others replayed the skipped ones first."""
 
     matched: int
     replayed: int = 0
@@ -266,6 +285,12 @@ class AttemptList(BaseModel):
     """`GET /v1/jobs/{id}/attempts`."""
 
     attempts: tuple[Attempt, ...]
+
+
+class GroupList(BaseModel):
+    """`GET /v1/dead-letters/groups`."""
+
+    groups: tuple[DeadLetterGroup, ...]
 
 
 class KindList(BaseModel):

@@ -54,5 +54,11 @@ def _summary(job: Job, state: JobState, result: Mapping[str, Any] | None, failur
         "tags": list(job.tags),
         "attempt": job.attempt,
         "result": result,
-        "failure": failure and {"reason": failure.reason, "error": failure.error, "message": failure.message},
+        "failure": failure
+        and {"reason": failure.reason, "error": _sound(failure.error), "message": _sound(failure.message)},
     }
+
+
+def _sound(text: str) -> str:
+    """An error's text may quote any input, and JSON keeps no lone surrogates."""
+    return text.encode("utf-8", "replace").decode()

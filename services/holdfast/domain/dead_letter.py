@@ -29,8 +29,11 @@ class DeadReason(StrEnum):
     """The message was not one of ours, or names a job that the ledger does not know."""
 
 
-VARYING = re.compile(r"https?://\S+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27,}|'[^']*'|\"[^\"]*\"|\d+")
-"""The parts of a message that differ between equal failures: addresses, ids, quoted names, numbers."""
+VARYING = re.compile(r"https?://\S+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27,}|(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|\d+(?:\.\d+)*")
+"""The parts of a message that differ between equal failures: addresses, ids, quoted names, numbers.
+
+An apostrophe within a word (`didn't`) quotes nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,8 @@ class DeadLetter:
     def fingerprint(self) -> str:
         """Equal for equal failures of one kind: 16 hex digits over what does not vary from job to job."""
         same = "\n".join((self.kind or "", self.reason, self.error, VARYING.sub("…", self.message)))
-        return hashlib.sha256(same.encode("utf-8", "replace")).hexdigest()[:16]
+        kept = same.encode("utf-8", "replace").replace(b"\x00", b"\xef\xbf\xbd")  # as the archive keeps the text
+        return hashlib.sha256(kept).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,15 @@ filed letter change nothing.
 
 from __future__ import annotations
 
+import hashlib
+from datetime import UTC, datetime
+from uuid import UUID
+
 import structlog
 
 from holdfast.domain.callback import callback
 from holdfast.domain.dead_letter import DeadLetter, DeadMessage, DeadReason, Failure
-from holdfast.domain.job import Job, JobState
+from holdfast.domain.job import Job, JobState, job_id
 from holdfast.domain.topology import DELIVERY_LIMIT
 from holdfast.engine.dispatch import Dispatch
 from holdfast.ports.clock import Clock
@@ -76,7 +80,7 @@ class BuryDead:
 
     async def _file(self, message: DeadMessage, job: Job | None, failure: Failure) -> None:
         letter = DeadLetter(
-            id=self._clock.new_id(),
+            id=_own_id(message) or self._clock.new_id(),
             job_id=job.id if job else message.job_id,
             attempt=message.attempt,
             tenant=job.tenant if job else None,
@@ -91,6 +95,28 @@ class BuryDead:
         )
         await self._dead_letters.archive([letter])
         log.warning("dead_letter_filed", job_id=str(letter.job_id), reason=letter.reason.value, error=letter.error)
+
+
+REDELIVERY = {"x-delivery-count", "x-acquired-count"}
+"""Headers that differ between two deliveries of one message."""
+
+
+def _own_id(message: DeadMessage) -> UUID | None:
+    """The id of a letter about a message that names no job: the same when it is delivered again.
+
+    Made of the second in which it died and of all that it holds. None when it names a job, whose attempt tells it
+    apart, or was not dead-lettered but published here, so that nothing says when it died.
+    """
+    deaths = message.headers.get("x-death")
+    if message.job_id is not None or not isinstance(deaths, list) or not deaths or not isinstance(deaths[0], dict):
+        return None
+    try:
+        died = datetime.fromisoformat(str(deaths[0].get("time"))).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    lasting = sorted((name, repr(value)) for name, value in message.headers.items() if name not in REDELIVERY)
+    digest = hashlib.sha256(message.body + repr(lasting).encode("utf-8", "replace")).digest()
+    return job_id(int(died.timestamp() * 1000), digest)
 
 
 POISONED = Failure(

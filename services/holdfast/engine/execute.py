@@ -13,45 +13,34 @@ Ledger first, then broker, then ack; each crash point is harmless:
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from enum import Enum, auto
 from itertools import repeat
-from uuid import UUID
 
 import structlog
-from pydantic import BaseModel, ValidationError
 from structlog.contextvars import bound_contextvars
 
-from holdfast.domain.attempt import Bury, Claim, Outcome, Park, Refusal, Retry, Ticket
+from holdfast.domain.attempt import Claim, Outcome, Refusal, Ticket
 from holdfast.domain.backoff import RetryPolicy
 from holdfast.domain.callback import callback
-from holdfast.domain.dead_letter import DeadReason, Failure
 from holdfast.domain.envelope import Envelope, first_ticket
-from holdfast.domain.errors import LedgerUnavailable, Rejected, StaleClaim, TryLater, Unavailable, UnknownKind
+from holdfast.domain.errors import LedgerUnavailable, StaleClaim, UnknownKind
 from holdfast.domain.job import ENDED, JobState
 from holdfast.domain.settlement import Settlement, decide
 from holdfast.engine.dispatch import Dispatch
-from holdfast.engine.results import artifacts_of, sound, with_artifacts
-from holdfast.engine.submit import payload_problems
+from holdfast.engine.run import RunHandler
 from holdfast.engine.vigil import Vigil
-from holdfast.ports.artifacts import Artifact, Artifacts
 from holdfast.ports.clock import Clock
-from holdfast.ports.egress import Egress
 from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
-from holdfast.ports.handler import DEFAULT_POLICY, Context, Handler, Kinds
-from holdfast.ports.isolation import Isolation
+from holdfast.ports.handler import DEFAULT_POLICY, Kinds
 from holdfast.ports.ledger import Ledger
-from holdfast.ports.limits import Limits
 
 log = structlog.get_logger(__name__)
 
 PATIENCE = timedelta(seconds=60)
 """How long a finished attempt waits for the ledger to take its outcome before it gives the ticket back."""
-UNAVAILABLE_PAUSE = timedelta(seconds=2)
-"""How long a job is parked when the artifact store or the ledger does not answer its handler."""
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds between two looks whether the ledger is back; the last one repeats."""
 
@@ -75,18 +64,15 @@ class Execute:
         ledger: Ledger,
         dispatch: Dispatch,
         kinds: Kinds,
-        artifacts: Artifacts,
-        egress: Egress,
-        isolation: Isolation,
+        run: RunHandler,
         clock: Clock,
-        limits: Limits,
         *,
         worker: str,
         lease_margin: timedelta,
         faults: Faults = NO_FAULTS,
     ) -> None:
-        self._ledger, self._dispatch, self._kinds, self._clock = ledger, dispatch, kinds, clock
-        self._artifacts, self._egress, self._isolation, self._limits = artifacts, egress, isolation, limits
+        self._ledger, self._dispatch, self._kinds = ledger, dispatch, kinds
+        self._run, self._clock = run, clock
         self._worker, self._lease_margin, self._faults = worker, lease_margin, faults
         self._vigil = Vigil(ledger)
 
@@ -110,51 +96,13 @@ class Execute:
             self._faults.reach(FaultPoint.EXECUTE_CLAIMED)
             try:
                 with self._vigil.over(claim):
-                    outcome = await self._run(claim)
+                    outcome = await self._run.run(claim)
             except asyncio.CancelledError:
                 if self._vigil.take_voided(claim):
                     return await self._superseded(claim)
                 return await self._give_back(claim)
             self._faults.reach(FaultPoint.EXECUTE_RAN)
             return await self._settle(claim, outcome)
-
-    async def _run(self, claim: Claim) -> Outcome:
-        """The handler's outcome; whatever it raises becomes one too."""
-        job = claim.job
-        if job.deadline is not None and job.started_at is not None and job.deadline <= job.started_at:
-            late = f"the job had not started by its deadline, {job.deadline.isoformat()}"
-            return Bury(Failure(DeadReason.EXPIRED, "Expired", late))
-        try:
-            handler = self._kinds.get(job.kind)
-            return await self._handle(handler, claim)
-        except UnknownKind as error:
-            advice = f"{error}; install its package in this worker's image"
-            return Retry(Failure(None, "UnknownKind", advice))
-        except Unavailable as error:  # one of our own dependencies: not the job's fault
-            log.warning("attempt_parked", why=str(error))
-            return Park(UNAVAILABLE_PAUSE, str(error))
-        except Rejected as error:
-            return Bury(Failure(DeadReason.REJECTED, error.error, str(error)))
-        except TryLater as error:
-            return Retry(Failure(None, error.error, str(error)), error.after)
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and _cancelled():
-                raise
-            log.exception("handler_failed")
-            message = f"the handler of {job.kind} failed unexpectedly: {type(error).__name__}: {error}"
-            return Retry(Failure(None, type(error).__name__, message, traceback.format_exc(limit=-20)))
-
-    async def _handle(self, handler: Handler, claim: Claim) -> Outcome:
-        payload = _payload(handler, claim)
-        context = self._context(claim)
-        limit = handler.time_limit.total_seconds()
-        try:
-            async with asyncio.timeout(limit) as timer:
-                return with_artifacts(sound(await handler.run(context, payload)), context.saved)
-        except TimeoutError:
-            if not timer.expired():  # the handler's own, not ours
-                raise
-            return Retry(Failure(DeadReason.TIMED_OUT, "TimedOut", f"the attempt ran past its limit of {limit:g} s"))
 
     async def _settle(self, claim: Claim, outcome: Outcome) -> Disposition:
         settlement = self._decide(claim, outcome)
@@ -244,37 +192,6 @@ class Execute:
                     break
         return Disposition.GIVE_BACK
 
-    def _context(self, claim: Claim) -> Context:
-        job = claim.job
-
-        async def find(job_id: UUID, name: str) -> Artifact:
-            return await self._find(job.tenant, job_id, name)
-
-        return Context(
-            job_id=job.id,
-            tenant=job.tenant,
-            kind=job.kind,
-            attempt=claim.attempt,
-            idempotency_key=job.idempotency_key,
-            created_at=job.created_at,
-            token=claim.token,
-            artifacts=self._artifacts,
-            egress=self._egress,
-            isolation=self._isolation,
-            limits=self._limits,
-            find=find,
-        )
-
-    async def _find(self, tenant: str, job_id: UUID, name: str) -> Artifact:
-        job = await self._ledger.job(tenant, job_id)
-        for artifact in artifacts_of(job.result if job else None):
-            if artifact.name == name:
-                return artifact
-        raise Rejected(
-            f"job {job_id} has no artifact {name!r}; give the id of a job that succeeded and a name from its result",
-            error="ArtifactNotFound",
-        )
-
     def _lease(self, kind: str | None) -> timedelta:
         """The time limit of the kind, or the longest there is when it is not known here, and the margin."""
         limits = {handler.kind: handler.time_limit for handler in self._kinds.all()}
@@ -285,21 +202,6 @@ class Execute:
             return self._kinds.get(kind).policy
         except UnknownKind:
             return DEFAULT_POLICY
-
-
-def _cancelled() -> bool:
-    """Whether it is this task that somebody cancelled, and not one that the handler awaited."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _payload(handler: Handler, claim: Claim) -> BaseModel:
-    """The payload, checked again: the schema may be newer than the job."""
-    try:
-        return handler.Payload.model_validate(claim.job.payload)
-    except ValidationError as error:
-        problems = "; ".join(f"{pointer}: {message}" for pointer, message in payload_problems(error))
-        raise Rejected(f"the payload does not fit its kind: {problems}", error="InvalidPayload") from None
 
 
 def _pauses() -> Iterator[float]:

@@ -41,7 +41,11 @@ def main(name: str, settings: Settings) -> int:
     app = make_app(settings, served, _longest(served))
     register(app, loop)
     _connect_signals(settings, served, lifeline, loop)
-    return _serve(app, served)
+    try:
+        return _serve(app, served)
+    finally:  # also when the pool gave up, of which no signal tells
+        if settings.worker_ready_file:
+            settings.worker_ready_file.unlink(missing_ok=True)
 
 
 def _serve(app: Celery, served: Pool) -> int:

@@ -15,7 +15,17 @@ from uuid import uuid4
 from typer.testing import Result
 
 ENDED = {"succeeded", "cancelled", "dead"}
-REQUEST_FIELDS = {"kind", "payload", "priority", "delay", "run_at", "deadline", "tags"}
+REQUEST_FIELDS = {
+    "kind",
+    "payload",
+    "priority",
+    "delay",
+    "run_at",
+    "deadline",
+    "tags",
+    "callback_url",
+    "callback_secret",
+}
 Cli = Callable[..., Result]
 """Runs a command line with the given arguments."""
 Reply = tuple[int, dict[str, Any], dict[str, str]]
@@ -31,6 +41,8 @@ class FakeApi:
     files: dict[str, bytes] = field(default_factory=dict)
     refuse: list[Reply] = field(default_factory=list)
     """Given out before anything is done, one for each request."""
+    snatched: set[str] = field(default_factory=set)
+    """Letters that somebody else replays just before a bulk replay would."""
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
     url: str = ""
 
@@ -54,6 +66,7 @@ class FakeApi:
             "attempt": 1,
             "max_attempts": 6,
             "idempotency_key": job_id,
+            "callback_url": None,
             "tags": [],
             "created_at": "2026-05-01T12:00:00Z",
             "queue_wait_seconds": 0.012,
@@ -82,6 +95,7 @@ class FakeApi:
             "error": "ConnectTimeout",
             "message": "the receiver did not answer",
             "attempts": 6,
+            "fingerprint": "00c0ffee00c0ffee",
             "died_at": "2026-05-01T12:00:00Z",
             "replayed_at": None,
             "dropped_at": None,
@@ -116,7 +130,7 @@ class FakeApi:
             case ("GET", "v1", "jobs", job_id, "artifacts", name) if f"{job_id}/{name}" in self.files:
                 return self.files[f"{job_id}/{name}"]
             case ("POST", "v1", "jobs", job_id, "cancel") if job_id in self.jobs:
-                if self.jobs[job_id]["state"] not in {"queued", "scheduled", "waiting"}:
+                if self.jobs[job_id]["state"] in {"succeeded", "dead"}:
                     return problem(409, "Not cancellable", f"job {job_id} is {self.jobs[job_id]['state']}")
                 self.jobs[job_id]["state"] = "cancelled"
                 return 200, self.jobs[job_id], {}
@@ -130,6 +144,8 @@ class FakeApi:
                 return 200, {"kinds": [kind | {"time_limit_seconds": 90.0}]}, {}
             case ("GET", "v1", "dead-letters"):
                 return 200, {"dead_letters": self._letters(query)[: int(query["limit"])], "next_cursor": None}, {}
+            case ("GET", "v1", "dead-letters", "groups"):
+                return 200, {"groups": self._groups(query)[: int(query["limit"])]}, {}
             case ("GET", "v1", "dead-letters", letter_id) if letter_id in self.letters:
                 return 200, self.letters[letter_id], {}
             case ("POST", "v1", "dead-letters", "replay"):
@@ -157,7 +173,8 @@ class FakeApi:
         known = next((it for it in self.jobs.values() if it["idempotency_key"] == key), None)
         if known:
             return 202, known, {"Idempotent-Replayed": "true"}
-        return 202, self.add_job(idempotency_key=key, tags=request.get("tags", [])), {}
+        changes = {"tags": request.get("tags", []), "callback_url": request.get("callback_url")}
+        return 202, self.add_job(idempotency_key=key, **changes), {}
 
     def _step(self, job_id: str, to_end: bool) -> dict[str, Any]:
         job = self.jobs[job_id]
@@ -172,18 +189,31 @@ class FakeApi:
         return [
             it
             for it in self.letters.values()
-            if _fits(it, query, ("kind", "reason"))
+            if _fits(it, query, ("kind", "reason", "fingerprint"))
             and query.get("error", "").lower() in (it["error"] + it["message"]).lower()
             and query.get("since", "") <= it["died_at"] <= query.get("until", "9")
             and ("settled" in query or not (it["replayed_at"] or it["dropped_at"]))
         ]
 
+    def _groups(self, query: dict[str, str]) -> list[dict[str, Any]]:
+        together: dict[str, list[dict[str, Any]]] = {}
+        for letter in self._letters(query):
+            together.setdefault(letter["fingerprint"], []).append(letter)
+        words = ("fingerprint", "kind", "reason", "error", "message")
+        return [
+            {name: found[-1][name] for name in words}
+            | {"count": len(found), "first_seen": found[0]["died_at"], "last_seen": found[-1]["died_at"]}
+            for found in sorted(together.values(), key=len, reverse=True)
+        ]
+
     def _replay_all(self, request: dict[str, Any]) -> Reply:
-        fits = self._letters(request["filter"])
-        chosen = [] if request["dry_run"] else fits[: request.get("limit", len(fits))]
-        for letter in chosen:
+        fits = [it for it in self._letters(request["filter"]) if it["job_id"]]
+        fits = fits[: request.get("limit", len(fits))]
+        chosen = [] if request["dry_run"] else [it for it in fits if it["id"] not in self.snatched]
+        for letter in fits if not request["dry_run"] else []:
             letter["replayed_at"] = "2026-05-02T12:00:00Z"
-        done = {"matched": len(fits), "replayed": len(chosen), "skipped": 0, "dry_run": request["dry_run"]}
+        skipped = 0 if request["dry_run"] else len(fits) - len(chosen)
+        done = {"matched": len(fits), "replayed": len(chosen), "skipped": skipped, "dry_run": request["dry_run"]}
         return 200, done, {}
 
 

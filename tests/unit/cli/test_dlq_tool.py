@@ -15,7 +15,13 @@ def letters(api: FakeApi) -> list[str]:
     return [
         api.add_letter(died_at="2026-05-01T12:00:00Z")["id"],
         api.add_letter(died_at="2026-05-02T12:00:00Z", reason="rejected", error="HTTP410")["id"],
-        api.add_letter(died_at="2026-05-03T12:00:00Z", kind="pdf.render", reason="poisoned", error="Crash")["id"],
+        api.add_letter(
+            died_at="2026-05-03T12:00:00Z",
+            kind="pdf.render",
+            reason="poisoned",
+            error="Crash",
+            fingerprint="baddecafbaddecaf",
+        )["id"],
     ]
 
 
@@ -34,6 +40,7 @@ def dropped(api: FakeApi) -> list[str]:
         (["--kind", "pdf.render"], [2]),
         (["--reason", "rejected"], [1]),
         (["--error", "CONNECT"], [0]),
+        (["--fingerprint", "baddecafbaddecaf"], [2]),
         (["--since", "2026-05-02T00:00:00Z"], [1, 2]),
         (["--until", "2026-05-02T00:00:00Z"], [0]),
         (["--since", "2026-05-02T00:00:00Z", "--until", "2026-05-03T00:00:00+00:00"], [1]),
@@ -49,6 +56,42 @@ def test_list_is_a_table_for_people(api: FakeApi, dlq_tool: Cli, letters: list[s
     result = dlq_tool("list")
     assert all(letter in result.stdout for letter in letters)
     assert "3 dead letters" in result.stderr
+
+
+def test_groups_are_a_table_for_people_and_lines_for_programs(api: FakeApi, dlq_tool: Cli, letters: list[str]) -> None:
+    table = dlq_tool("groups")
+    assert table.exit_code == 0
+    first, second = (line.split() for line in table.stdout.splitlines() if "c0ffee" in line or "decaf" in line)
+    assert first[:4] == ["00c0ffee00c0ffee", "2", "webhook.dispatch", "rejected"]
+    assert second[:4] == ["baddecafbaddecaf", "1", "pdf.render", "poisoned"]
+    assert "3 dead letters in 2 groups" in table.stderr
+    [line] = dlq_tool("groups", "--json", "--limit", "1").stdout.splitlines()
+    assert json.loads(line) == {
+        "fingerprint": "00c0ffee00c0ffee",
+        "kind": "webhook.dispatch",
+        "reason": "rejected",
+        "error": "HTTP410",
+        "message": "the receiver did not answer",
+        "count": 2,
+        "first_seen": "2026-05-01T12:00:00Z",
+        "last_seen": "2026-05-02T12:00:00Z",
+    }
+
+
+@pytest.mark.parametrize("filters", [["--kind", "pdf.render"], ["--since", "2026-05-03T00:00:00Z"]])
+def test_groups_take_the_filters_of_the_list(
+    api: FakeApi, dlq_tool: Cli, letters: list[str], filters: list[str]
+) -> None:
+    [line] = dlq_tool("groups", "--json", *filters).stdout.splitlines()
+    assert (json.loads(line)["fingerprint"], json.loads(line)["count"]) == ("baddecafbaddecaf", 1)
+
+
+@pytest.mark.parametrize("command", [["replay"], ["drop", "--why", "known"]])
+def test_a_group_can_be_replayed_or_dropped(
+    api: FakeApi, dlq_tool: Cli, letters: list[str], command: list[str]
+) -> None:
+    assert dlq_tool(*command, "--fingerprint", "baddecafbaddecaf", "--yes").exit_code == 0
+    assert replayed(api) + dropped(api) == letters[2:]
 
 
 @pytest.mark.parametrize("wrong", [["--reason", "bored"], ["--since", "yesterday"], ["--until", "5x"]])
@@ -133,6 +176,23 @@ def test_a_bulk_replay_leaves_alone_what_dies_after_it_began(api: FakeApi, dlq_t
     assert dlq_tool("replay", "--all", "--yes").exit_code == 0
     assert replayed(api) == letters
     assert late not in replayed(api)
+
+
+def test_what_someone_else_replays_meanwhile_is_left_and_said(api: FakeApi, dlq_tool: Cli, letters: list[str]) -> None:
+    api.snatched = {letters[1]}
+    result = dlq_tool("replay", "--all", "--yes", "--json")
+    assert result.exit_code == 0
+    total = json.loads(result.stdout)
+    assert (total["matched"], total["replayed"], total["skipped"]) == (3, 2, 1)
+    assert "1 were left" in result.stderr
+
+
+def test_letters_that_cannot_be_replayed_are_neither_counted_nor_asked_about(api: FakeApi, dlq_tool: Cli) -> None:
+    api.add_letter(job_id=None, reason="unparseable")
+    result = dlq_tool("replay", "--all", "--yes")
+    assert result.exit_code == 0
+    assert "no dead letter fits that can be replayed" in result.stderr
+    assert len(api.requests) == 1
 
 
 def test_the_rate_is_handed_on_and_kept(api: FakeApi, dlq_tool: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,27 @@ def test_the_payload_may_come_from_a_file_or_from_stdin(api: FakeApi, holdfast: 
     assert [request[2]["payload"] for request in api.requests] == [{"from": "file"}, {"from": "stdin"}]
 
 
+@pytest.mark.parametrize("source", ["option", "environment"])
+def test_a_callback_is_signed_with_the_secret_of_the_option_or_the_environment(
+    api: FakeApi, holdfast: Cli, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setenv("HOLDFAST_CALLBACK_SECRET", "from the environment")
+    more = ["--callback-secret", "from the option"] if source == "option" else []
+    result = holdfast("submit", "pdf.render", "--callback-url", "https://a.example/x", *more)
+    assert result.exit_code == 0
+    sent = api.requests[0][2]
+    assert (sent["callback_url"], sent["callback_secret"]) == ("https://a.example/x", f"from the {source}")
+    assert "https://a.example/x" in holdfast("get", result.stdout.strip()).stdout
+
+
+def test_a_job_without_a_callback_is_not_told_the_secret_of_the_environment(
+    api: FakeApi, holdfast: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_CALLBACK_SECRET", "whsec_x")
+    assert holdfast("submit", "pdf.render").exit_code == 0
+    assert api.requests[0][2] == {"kind": "pdf.render", "payload": {}}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -46,6 +67,7 @@ def test_the_payload_may_come_from_a_file_or_from_stdin(api: FakeApi, holdfast: 
         ["{}", "--run-at", "tomorrow"],
         ["{}", "--delay", "2h", "--run-at", "2026-05-01T12:00:00Z"],
         ["{}", "--key", "with space"],
+        ["{}", "--callback-secret", "whsec_x"],
         ["{}", "--colour", "red"],
     ],
 )
@@ -151,9 +173,11 @@ def test_text_from_a_job_is_neither_markup_nor_a_command_to_the_terminal(api: Fa
     assert not {"\x1b", "\x07", "\x9b"} & set(shown)
 
 
-def test_cancel_is_3_when_it_is_too_late(api: FakeApi, holdfast: Cli) -> None:
-    assert holdfast("cancel", api.add_job()["id"]).exit_code == 0
-    assert holdfast("cancel", api.add_job(state="running")["id"]).exit_code == 3
+@pytest.mark.parametrize(
+    ("state", "code"), [("queued", 0), ("running", 0), ("cancelled", 0), ("succeeded", 3), ("dead", 3)]
+)
+def test_cancel_is_3_when_it_is_too_late(api: FakeApi, holdfast: Cli, state: str, code: int) -> None:
+    assert holdfast("cancel", api.add_job(state=state)["id"]).exit_code == code
 
 
 def test_attempts_and_kinds_are_tables(api: FakeApi, holdfast: Cli) -> None:

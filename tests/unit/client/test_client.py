@@ -177,6 +177,25 @@ def test_only_what_was_asked_for_is_sent() -> None:
     assert script.requests[0].headers["Authorization"] == "Bearer hf_secret"
 
 
+def test_a_callback_is_asked_for_alone_and_in_a_batch() -> None:
+    script = Script(
+        accepted(callback_url="https://a.example/x"),
+        httpx.Response(207, json={"outcomes": [{"status": 202, "job": job()}]}),
+    )
+    client = script.client()
+    callback: dict[str, Any] = {"callback_url": "https://a.example/x", "callback_secret": "whsec_x"}
+    assert client.submit("pdf.render", {}, **callback).callback_url == "https://a.example/x"
+    client.batch([JobRequest(kind="pdf.render", payload={}, **callback)])
+    alone, batch = (json.loads(request.content) for request in script.requests)
+    assert alone == {"kind": "pdf.render", "payload": {}} | callback
+    assert batch["jobs"][0] | callback == batch["jobs"][0]
+
+
+def test_a_request_that_is_printed_keeps_its_secret() -> None:
+    request = JobRequest(kind="k", payload={}, callback_url="https://a.example/x", callback_secret="whsec_x")
+    assert "whsec_x" not in repr(request)
+
+
 def test_a_replayed_answer_is_told_apart() -> None:
     replayed = httpx.Response(202, json=job(), headers={"Idempotent-Replayed": "true"})
     client = Script(accepted(), replayed).client()
@@ -260,15 +279,17 @@ def test_listing_ends_with_the_last_page() -> None:
     assert len(list(script.client().jobs())) == 1
 
 
-def test_cancelling_a_cancelled_job_is_no_error() -> None:
-    script = Script(problem(409), httpx.Response(200, json=job("cancelled")))
+def test_a_cancellation_is_sent_again_until_it_is_answered() -> None:
+    script = Script(httpx.ReadTimeout("late"), problem(503), httpx.Response(200, json=job("cancelled")))
     assert script.client().cancel("019a-1").state == "cancelled"
+    assert len(script.requests) == 3
 
 
-def test_cancelling_a_running_job_is_refused() -> None:
+def test_cancelling_a_job_that_has_ended_is_refused() -> None:
+    script = Script(problem(409))
     with pytest.raises(ProblemError) as caught:
-        Script(problem(409), httpx.Response(200, json=job("running"))).client().cancel("019a-1")
-    assert caught.value.status == 409
+        script.client().cancel("019a-1")
+    assert (caught.value.status, len(script.requests)) == (409, 1)
 
 
 def test_a_download_is_checked_against_the_digest_that_the_job_lists() -> None:
@@ -324,6 +345,40 @@ def test_a_bulk_replay_names_only_what_was_asked_for() -> None:
     script = Script(httpx.Response(200, json={"matched": 3, "replayed": 0, "skipped": 0, "dry_run": True}))
     assert script.client().replay_all(DeadLetterFilter(kind="pdf.render"), dry_run=True).matched == 3
     assert json.loads(script.requests[0].content) == {"filter": {"kind": "pdf.render"}, "dry_run": True}
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        ({"dry_run": True}, 60),
+        ({}, 160),
+        ({"limit": 500}, 65),
+        ({"limit": 500, "rate": 5.0}, 160),
+    ],
+    ids=str,
+)
+def test_a_bulk_replay_is_waited_for_as_long_as_it_may_take(asked: dict[str, Any], seconds: float) -> None:
+    script = Script(httpx.Response(200, json={"matched": 3}))
+    script.client().replay_all(DeadLetterFilter(), **asked)
+    assert script.requests[0].extensions["timeout"]["read"] == seconds
+
+
+def test_the_groups_of_the_dead_letters_are_asked_for_with_the_filter() -> None:
+    group = {
+        "fingerprint": "00c0ffee00c0ffee",
+        "kind": None,
+        "reason": "unparseable",
+        "error": "Unparseable",
+        "message": "the message is no ticket",
+        "count": 3,
+        "first_seen": "2026-05-01T12:00:00Z",
+        "last_seen": "2026-05-02T12:00:00Z",
+    }
+    script = Script(httpx.Response(200, json={"groups": [group]}))
+    [found] = script.client().dead_letter_groups(DeadLetterFilter(fingerprint="00c0ffee00c0ffee"), limit=7)
+    assert (found.count, found.kind, found.last_seen.day) == (3, None, 2)
+    assert script.requests[0].url.path == "/v1/dead-letters/groups"
+    assert dict(script.requests[0].url.params) == {"fingerprint": "00c0ffee00c0ffee", "limit": "7"}
 
 
 @pytest.mark.parametrize(

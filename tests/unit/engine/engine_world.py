@@ -10,8 +10,8 @@ from typing import Any, ClassVar, cast
 from pydantic import BaseModel, ConfigDict
 
 from holdfast.adapters.memory.broker import MemoryBroker
-from holdfast.adapters.memory.gate import MemoryGate
 from holdfast.adapters.memory.dead_letters import MemoryDeadLetters
+from holdfast.adapters.memory.gate import MemoryGate
 from holdfast.adapters.memory.ledger import MemoryLedger
 from holdfast.domain.attempt import Claim, Outcome, Refusal, Succeeded, Ticket
 from holdfast.domain.backoff import RetryPolicy
@@ -21,6 +21,7 @@ from holdfast.domain.job import Job
 from holdfast.domain.settlement import Settlement
 from holdfast.engine.dispatch import Dispatch
 from holdfast.engine.execute import Execute
+from holdfast.engine.run import RunHandler
 from holdfast.engine.submit import Submit
 from holdfast.ports.artifacts import Artifacts
 from holdfast.ports.egress import Egress
@@ -126,6 +127,8 @@ class ShakyLedger(MemoryLedger):
         super().__init__(clock)
         self.away = Outage()
         self.mute_settle = Outage()
+        self.looks: list[list[Claim]] = []
+        """The claims of each question whether they have lapsed."""
 
     async def accept(self, jobs: Sequence[Job]) -> list[Job]:
         self._strike()
@@ -143,6 +146,11 @@ class ShakyLedger(MemoryLedger):
     async def give_back(self, claim: Claim) -> None:
         self._strike()
         await super().give_back(claim)
+
+    async def lapsed(self, claims: Sequence[Claim]) -> list[Claim]:
+        self.looks.append(list(claims))
+        self._strike()
+        return await super().lapsed(claims)
 
     async def confirmed(self, sent: Sequence[Envelope]) -> None:
         self._strike()
@@ -184,11 +192,15 @@ class World:
             self.ledger,
             self.dispatch,
             self.kinds,
-            cast(Artifacts, self.platform),
-            cast(Egress, self.platform),
-            cast(Isolation, self.platform),
+            RunHandler(
+                self.kinds,
+                self.ledger,
+                cast(Artifacts, self.platform),
+                cast(Egress, self.platform),
+                cast(Isolation, self.platform),
+                Limits(),
+            ),
             self.clock,
-            Limits(),
             worker="here:1",
             lease_margin=timedelta(seconds=30),
         )

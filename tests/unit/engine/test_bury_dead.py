@@ -79,6 +79,18 @@ async def test_a_job_that_crashed_its_workers_is_buried_as_poisoned(
     assert letter.reason is DeadReason.POISONED
 
 
+async def test_the_death_of_a_poisoned_job_is_told_once(world: World, bury: BuryDead) -> None:
+    job = await world.accepted(callback_url="https://hooks.example.com/done")
+    await crash(world, job, DELIVERY_LIMIT + 1)
+    await bury.bury(dead_message(job.id, death="delivery_limit"))
+    await bury.bury(dead_message(job.id, death="delivery_limit"))
+    told = await world.ledger.job_by_key("acme", f"callback:{job.id}:1")
+    assert told is not None
+    assert (told.payload["event_type"], told.payload["body"]["failure"]["reason"]) == ("job.dead", "poisoned")
+    assert len(world.ledger.records) == 2
+    assert told.id in {row.job_id for row in world.ledger.outbox.values()}, "the steward publishes it"
+
+
 async def test_a_message_returned_through_no_fault_of_its_job_gets_a_new_ticket(world: World, bury: BuryDead) -> None:
     job = await world.accepted()
     await crash(world, job, DELIVERY_LIMIT)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from holdfast.domain.attempt import AttemptState, Bury, Outcome, Park, Retry, Succeeded, Ticket
 from holdfast.domain.dead_letter import DeadReason
-from holdfast.domain.errors import ArtifactsUnavailable, Rejected, TryLater
+from holdfast.domain.errors import ArtifactsUnavailable, LedgerUnavailable, Rejected, TryLater
 from holdfast.domain.job import Job, JobState
 from holdfast.engine import execute
 from holdfast.engine.execute import Disposition
@@ -264,6 +264,30 @@ async def test_a_dependency_of_ours_that_is_away_costs_the_job_no_attempt(world:
     assert (now.state, now.attempt - now.spent_before, now.failure) == (JobState.WAITING, 1, None)
 
 
+async def test_a_ledger_that_is_away_inside_the_handler_costs_no_attempt(world: World) -> None:
+    job = await world.accepted()
+
+    async def look(context: Context, payload: Any) -> Outcome:
+        raise LedgerUnavailable("Postgres is away")
+
+    world.echo.act = look
+    assert await run(world, job) is ACK
+    now = await world.job(job)
+    assert (now.state, now.attempt, now.spent_before, now.failure) == (JobState.WAITING, 2, 1, None)
+    [attempt] = await world.ledger.attempts(job.id)
+    assert (attempt.state, attempt.detail) == (AttemptState.PARKED, {"parked": "Postgres is away"})
+
+
+async def test_a_dependency_that_stays_away_never_kills_the_job(world: World) -> None:
+    job = await world.accepted()
+    answering(world, ArtifactsUnavailable("the artifact store is away"))
+    for _ in range(20):
+        assert await run(world, await world.job(job)) is ACK
+    answering(world, Succeeded({}))
+    assert await run(world, await world.job(job)) is ACK
+    assert (await world.job(job)).state is JobState.SUCCEEDED
+
+
 async def test_an_attempt_past_its_time_limit_is_retried_as_timed_out(world: World) -> None:
     job = await world.accepted()
     world.echo.time_limit = timedelta(milliseconds=5)
@@ -319,6 +343,25 @@ async def test_a_job_past_its_deadline_is_not_started(world: World) -> None:
     assert world.echo.contexts == []
 
 
+async def test_a_job_that_began_in_time_is_retried_past_its_deadline(world: World) -> None:
+    job = await world.accepted(deadline=world.clock.now() + timedelta(seconds=5))
+    answering(world, Retry(BROKEN))
+    assert await run(world, job) is ACK
+    world.clock.pass_by(seconds=60)
+    answering(world, Succeeded({}))
+    assert await run(world, await world.job(job)) is ACK
+    assert (await world.job(job)).state is JobState.SUCCEEDED
+
+
+async def test_a_job_that_was_only_parked_has_not_begun(world: World) -> None:
+    job = await world.accepted(deadline=world.clock.now() + timedelta(seconds=5))
+    answering(world, Park(timedelta(seconds=2), "the breaker is open"))
+    assert await run(world, job) is ACK
+    world.clock.pass_by(seconds=60)
+    assert await run(world, await world.job(job)) is DEAD_LETTER
+    assert await failure_of(world, job) == (JobState.DEAD, DeadReason.EXPIRED, "Expired")
+
+
 async def test_the_lease_outlasts_the_time_limit(world: World) -> None:
     job = await world.accepted()
     leases = []
@@ -330,6 +373,87 @@ async def test_the_lease_outlasts_the_time_limit(world: World) -> None:
     world.echo.act = look
     await run(world, job)
     assert leases == [world.clock.now() + world.echo.time_limit + timedelta(seconds=30)]
+
+
+# -- callbacks ----------------------------------------------------------------------------------------------------
+
+URL = "https://hooks.example.com/done"
+
+
+async def callbacks(world: World, job: Job) -> list[Job]:
+    """The callbacks of the job, by attempt."""
+    found = [await world.ledger.job_by_key("acme", f"callback:{job.id}:{attempt}") for attempt in range(1, 10)]
+    return [told for told in found if told is not None]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "disposition", "event"),
+    [(Succeeded({"n": 1}), ACK, "job.succeeded"), (Bury(FATAL), DEAD_LETTER, "job.dead")],
+    ids=["success", "death"],
+)
+async def test_the_end_of_a_job_is_told_by_a_job_of_its_own(
+    world: World, outcome: Outcome, disposition: Disposition, event: str
+) -> None:
+    job = await world.accepted(callback_url=URL)
+    answering(world, outcome)
+    assert await run(world, job) is disposition
+    await world.dispatch.idle()
+    [told] = await callbacks(world, job)
+    assert (told.kind, told.state, told.payload["event_type"]) == ("webhook.dispatch", JobState.QUEUED, event)
+    assert [(sent.job_id, sent.attempt) for sent in world.broker.published] == [(job.id, 1), (told.id, 1)]
+    assert world.ledger.outbox == {}, "its ticket was confirmed"
+
+
+@pytest.mark.parametrize("outcome", [Retry(BROKEN), Park(timedelta(minutes=5), "busy")], ids=["retry", "park"])
+async def test_a_job_that_goes_on_is_not_told_of(world: World, outcome: Outcome) -> None:
+    job = await world.accepted(callback_url=URL)
+    answering(world, outcome)
+    assert await run(world, job) is ACK
+    assert await callbacks(world, job) == []
+
+
+async def test_the_last_of_six_failures_is_told_once(world: World) -> None:
+    job = await world.accepted(callback_url=URL)
+    answering(world, Retry(BROKEN))
+    for _ in range(6):
+        await run(world, await world.job(job))
+    [told] = await callbacks(world, job)
+    assert told.payload["body"]["failure"]["reason"] == "exhausted"
+
+
+async def test_a_job_without_a_callback_is_followed_by_none(world: World) -> None:
+    job = await world.accepted()
+    await run(world, job)
+    assert list(world.ledger.records) == [job.id]
+
+
+async def test_a_callback_is_made_once_though_the_answer_of_the_settlement_was_lost(world: World) -> None:
+    job = await world.accepted(callback_url=URL)
+    world.ledger.mute_settle.calls = 1
+    assert await run(world, job) is ACK
+    assert await run(world, job, redelivered=True) is ACK
+    assert len(await callbacks(world, job)) == 1
+    assert len(world.ledger.records) == 2
+
+
+async def test_a_callback_waits_in_the_outbox_while_the_broker_is_away(world: World) -> None:
+    job = await world.accepted(callback_url=URL)
+    world.broker.away.calls = -1
+    assert await run(world, job) is ACK
+    [told] = await callbacks(world, job)
+    assert [row.job_id for row in world.ledger.outbox.values()] == [told.id]
+
+
+async def test_an_attempt_that_was_taken_over_tells_nothing(world: World) -> None:
+    job = await world.accepted(callback_url=URL)
+
+    async def lose(context: Context, payload: Any) -> Outcome:
+        granted(await world.ledger.claim(ticket_of(job, redelivered=True), "there:2", LEASE))
+        return Succeeded({})
+
+    world.echo.act = lose
+    assert await run(world, job) is ACK
+    assert await callbacks(world, job) == []
 
 
 # -- stopping, being superseded, and outages ----------------------------------------------------------------------

@@ -18,16 +18,16 @@ class MemoryDeadLetters:
 
     def __init__(self, ledger: MemoryLedger) -> None:
         self._ledger = ledger
-        self._letters: dict[UUID, DeadLetter] = {}
+        self.letters: dict[UUID, DeadLetter] = {}
 
     async def archive(self, letters: Sequence[DeadLetter]) -> None:
         """The first letter of an attempt stays."""
-        known = {(letter.job_id, letter.attempt) for letter in self._letters.values()}
+        known = {(letter.job_id, letter.attempt) for letter in self.letters.values()}
         for letter in letters:
             named = letter.job_id is not None and letter.attempt is not None
-            if letter.id in self._letters or (named and (letter.job_id, letter.attempt) in known):
+            if letter.id in self.letters or (named and (letter.job_id, letter.attempt) in known):
                 continue
-            self._letters[letter.id] = letter
+            self.letters[letter.id] = letter
             known.add((letter.job_id, letter.attempt))
 
     async def find(self, query: DeadLetterQuery) -> list[DeadLetter]:
@@ -48,7 +48,7 @@ class MemoryDeadLetters:
         return len(self._matching(query))
 
     def _matching(self, query: DeadLetterQuery) -> list[DeadLetter]:
-        found = [letter for letter in self._letters.values() if _matches(letter, query)]
+        found = [letter for letter in self.letters.values() if _matches(letter, query)]
         return [letter for letter in found if self._replayable(letter)] if query.replayable else found
 
     def _replayable(self, letter: DeadLetter) -> bool:
@@ -57,11 +57,11 @@ class MemoryDeadLetters:
 
     async def get(self, letter_id: UUID) -> DeadLetter | None:
         """One letter by its id."""
-        return self._letters.get(letter_id)
+        return self.letters.get(letter_id)
 
     async def replay(self, letter_id: UUID, priority: int | None) -> Envelope | None:
         """Revive the job and mark the letter."""
-        letter = self._letters.get(letter_id)
+        letter = self.letters.get(letter_id)
         if letter is None or letter.job_id is None or letter.replayed_at or letter.dropped_at:
             return None
         if not self._replayable(letter):
@@ -77,16 +77,16 @@ class MemoryDeadLetters:
             finished_at=None,
             deadline=None,
         )
-        self._letters[letter_id] = replace(letter, replayed_at=self._ledger.clock.now())
+        self.letters[letter_id] = replace(letter, replayed_at=self._ledger.clock.now())
         return self._ledger.requeue(record)
 
     async def drop(self, letter_id: UUID, by: str, why: str) -> DeadLetter | None:
         """Mark the letter."""
-        letter = self._letters.get(letter_id)
+        letter = self.letters.get(letter_id)
         if letter is None or letter.replayed_at or letter.dropped_at:
             return None
         dropped = replace(letter, dropped_at=self._ledger.clock.now(), dropped_by=by, drop_reason=why)
-        self._letters[letter_id] = dropped
+        self.letters[letter_id] = dropped
         return dropped
 
 

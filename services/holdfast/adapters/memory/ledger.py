@@ -255,6 +255,16 @@ class MemoryLedger:
         unsent = any(job_id == record.job.id for job_id, _ in self.outbox)
         return record.job.state in TICKETED and record.job.due_at is None and not unsent
 
+    def forget(self, job_id: UUID) -> bool:
+        """Remove an ended job and all that belongs to it."""
+        job = self.records[job_id].job
+        if job.state not in ENDED:
+            return False
+        del self.records[job_id], self._owners[job.tenant, job.idempotency_key]
+        self._attempts = {key: attempt for key, attempt in self._attempts.items() if key[0] != job_id}
+        self.outbox = {key: ticket for key, ticket in self.outbox.items() if key[0] != job_id}
+        return True
+
     # -- what both need ---------------------------------------------------------------------------------------
 
     def requeue(self, record: Record) -> Envelope:

@@ -71,8 +71,9 @@ FROM target LEFT JOIN granted ON granted.id = target.id
 
 FOLLOW_UP = f"""
 , follow_up AS (
-  INSERT INTO jobs ({rows.NEW_JOB_COLUMNS})
-  SELECT {rows.NEW_JOB_COLUMNS} FROM (SELECT record.* FROM held, json_populate_record(NULL::jobs, %s::json) AS record)
+  INSERT INTO jobs ({rows.NEW_JOB_COLUMNS}, payload)
+  SELECT {rows.NEW_JOB_COLUMNS}, %s::json
+  FROM (SELECT record.* FROM held, json_populate_record(NULL::jobs, %s::json) AS record)
   WHERE id IS NOT NULL
   ON CONFLICT (tenant, idempotency_key) DO NOTHING
   RETURNING id, queue, priority
@@ -96,7 +97,7 @@ WITH held AS (
 ), ticket AS (
   INSERT INTO outbox (job_id, token, attempt, exchange, routing_key, priority)
   SELECT id, $2, $4, $11, $12, $13 FROM held WHERE $11::text IS NOT NULL
-) {FOLLOW_UP % "$15"}
+) {FOLLOW_UP % ("$16", "$15")}
 SELECT id FROM held
 """
 
@@ -120,7 +121,7 @@ WITH held AS (
 ), logged AS (
   UPDATE attempts SET state = 'failed', failure = $3::json, finished_at = now()
   FROM held WHERE attempts.job_id = held.id AND attempts.number = $2
-) {FOLLOW_UP % "$4"}
+) {FOLLOW_UP % ("$5", "$4")}
 SELECT id FROM held
 """
 
@@ -203,7 +204,7 @@ class PostgresLedger:
             ticket and ticket.route.routing_key,
             ticket and ticket.priority,
             settlement.unspent,
-            rows.dump_new_job(settlement.follow_up),
+            *rows.dump_new_job(settlement.follow_up),
         )
         if row is None:
             raise StaleClaim(claim.job.id, claim.attempt)
@@ -221,8 +222,8 @@ class PostgresLedger:
 
     async def bury(self, job_id: UUID, attempt: int, failure: Failure, follow_up: Job | None = None) -> bool:
         """End the job unless it has moved past `attempt`."""
-        values = rows.dump_failure(failure), rows.dump_new_job(follow_up)
-        return await self._db.one(BURY, job_id, attempt, *values) is not None
+        told = rows.dump_new_job(follow_up)
+        return await self._db.one(BURY, job_id, attempt, rows.dump_failure(failure), *told) is not None
 
     async def job(self, tenant: str, job_id: UUID) -> Job | None:
         """One job by its id."""

@@ -21,7 +21,7 @@ JOB_COLUMNS = (
 )
 JOBS_COLUMNS = ", ".join(f"jobs.{column.strip()}" for column in JOB_COLUMNS.split(","))
 NEW_JOB_COLUMNS = (
-    "id, tenant, kind, queue, state, priority, payload, idempotency_key, fingerprint, created_at, tags, traceparent"
+    "id, tenant, kind, queue, state, priority, idempotency_key, fingerprint, created_at, tags, traceparent"
 )
 
 
@@ -50,10 +50,13 @@ def to_failure(value: dict[str, Any] | None) -> Failure | None:
     return Failure(reason and DeadReason(reason), value["error"], value["message"], value["traceback"])
 
 
-def dump_new_job(job: Job | None) -> str | None:
-    """A job that has not begun, as the JSON of a row of NEW_JOB_COLUMNS."""
+def dump_new_job(job: Job | None) -> tuple[str | None, str | None]:
+    """A job that has not begun: the JSON of a row of NEW_JOB_COLUMNS, and its payload.
+
+    The payload stands apart because Postgres refuses to take JSON apart that has a NUL anywhere in it.
+    """
     if job is None:
-        return None
+        return None, None
     record = {
         "id": str(job.id),
         "tenant": job.tenant,
@@ -61,7 +64,6 @@ def dump_new_job(job: Job | None) -> str | None:
         "queue": job.queue,
         "state": job.state,
         "priority": job.priority,
-        "payload": job.payload,
         "idempotency_key": job.idempotency_key,
         "fingerprint": "\\x" + job.fingerprint.hex(),
         "attempt": 1,
@@ -72,7 +74,7 @@ def dump_new_job(job: Job | None) -> str | None:
         "tags": job.tags,
         "traceparent": job.traceparent,
     }
-    return dump(record)
+    return dump(record), dump(job.payload)
 
 
 def to_job(row: Row[Any]) -> Job:
