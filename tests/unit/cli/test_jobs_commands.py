@@ -248,7 +248,10 @@ def test_watch_times_out_with_5_on_named_jobs_and_ends_well_on_the_newest(api: F
 def test_an_interrupted_watch_ends_without_a_traceback(api: FakeApi) -> None:
     api.path = ["queued"]
     command = [sys.executable, "-m", "holdfast.cli.main", "watch", api.add_job()["id"]]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # A shell starts its background jobs with SIGINT ignored, and the tests may run in one.
+    listen = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    with subprocess.Popen(command, text=True, **pipes, **listen) as process:
         assert process.stdout
         process.stdout.readline()
         process.send_signal(signal.SIGINT)

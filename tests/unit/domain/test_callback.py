@@ -24,7 +24,13 @@ NEW_ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 
 
 def ended(**changes: Any) -> Job:
-    values = {"key": "order-1", "callback_url": URL, "priority": 24, "tags": ("a",), "traceparent": "00-a-b-01"}
+    values: dict[str, Any] = {
+        "key": "order-1",
+        "callback_url": URL,
+        "priority": 24,
+        "tags": ("a",),
+        "traceparent": "00-a-b-01",
+    }
     job = make_job(**values | changes)
     return replace(job, state=JobState.RUNNING, attempt=3)
 
