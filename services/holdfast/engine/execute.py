@@ -13,11 +13,13 @@ Ledger first, then broker, then ack; each crash point is harmless:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from enum import Enum, auto
 from itertools import repeat
+from typing import Any, TypeVar
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -38,6 +40,8 @@ from holdfast.ports.handler import DEFAULT_POLICY, Kinds
 from holdfast.ports.ledger import Ledger
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 PATIENCE = timedelta(seconds=60)
 """How long a finished attempt waits for the ledger to take its outcome before it gives the ticket back."""
@@ -102,7 +106,7 @@ class Execute:
                     return await self._superseded(claim)
                 return await self._give_back(claim)
             self._faults.reach(FaultPoint.EXECUTE_RAN)
-            return await self._settle(claim, outcome)
+            return await _to_the_end(self._settle(claim, outcome))
 
     async def _settle(self, claim: Claim, outcome: Outcome) -> Disposition:
         settlement = self._decide(claim, outcome)
@@ -202,6 +206,15 @@ class Execute:
             return self._kinds.get(kind).policy
         except UnknownKind:
             return DEFAULT_POLICY
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await `work` even when this task is cancelled (the worker stops): an effect that happened must be recorded."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    return task.result()
 
 
 def _pauses() -> Iterator[float]:

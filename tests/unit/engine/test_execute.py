@@ -472,6 +472,27 @@ def blocking(world: World) -> asyncio.Event:
     return begun
 
 
+async def test_a_worker_that_stops_after_the_effect_still_records_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await world.accepted()
+    writing, go, settle = asyncio.Event(), asyncio.Event(), world.ledger.settle
+
+    async def slowly(*arguments: Any) -> None:
+        writing.set()
+        await go.wait()
+        await settle(*arguments)
+
+    monkeypatch.setattr(world.ledger, "settle", slowly)
+    task = asyncio.create_task(run(world, job))
+    await writing.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    assert await task is ACK
+    assert (await world.job(job)).state is JobState.SUCCEEDED
+
+
 async def test_a_stopping_worker_gives_the_attempt_back_unspent(world: World) -> None:
     job = await world.accepted()
     begun = blocking(world)
