@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     worker_grace: float = 25.0
     """How long a stopping worker lets running jobs finish before it gives them back. Keep below the stop grace
     period of Compose (30 s) and of ECS (120 s at most)."""
+    worker_loop_patience: float = Field(default=30.0, gt=0)
+    """How long a handler may block the event loop of its process before the process is ended. A handler that computes
+    for longer belongs in an isolated child."""
     worker_ready_file: Path | None = None
     """Touched when the worker consumes, removed when it stops: the health check of a process without a port."""
     lease_margin: float = 30.0

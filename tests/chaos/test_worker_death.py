@@ -141,3 +141,15 @@ def test_a_worker_whose_runtime_cannot_come_up_ends_and_says_why(fragile: Platfo
     assert eventually(worker.process.poll, lambda code: code is not None, within=30) != 0
     assert "worker_cannot_start" in worker.log.read_text()
     assert not worker.ready_file.exists(), "or its health check would call it well"
+
+
+def test_a_handler_that_blocks_the_loop_is_ended_and_taken_out_and_costs_its_neighbours_nothing(
+    fragile: Platform,
+) -> None:
+    fragile.start("worker-render", worker_loop_patience=1.0)
+    fragile.wait_ready("worker-render")
+    stuck = post(fragile, "test.stick", {"seconds": 600})
+    neighbours = [post(fragile, "pdf.render", {"html": f"<p>{n}</p>"}) for n in range(4)]
+    job = ended(fragile, stuck, within=100)
+    assert (job["state"], job["failure"]["reason"]) == ("dead", "poisoned")
+    assert [ended(fragile, job_id)["state"] for job_id in neighbours] == ["succeeded"] * 4

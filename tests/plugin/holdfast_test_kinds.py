@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -62,6 +63,17 @@ class Crash(Noop):
     async def run(self, context: Context, payload: Any) -> Outcome:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError("unreachable")
+
+
+class Stick(Noop):
+    """Block the event loop, as a careless handler does that computes or sleeps without awaiting."""
+
+    kind: ClassVar[str] = "test.stick"
+    queue: ClassVar[str] = "image"
+
+    async def run(self, context: Context, payload: Any) -> Outcome:
+        threading.Event().wait(payload.seconds)
+        return Succeeded({})
 
 
 class Block(Noop):

@@ -62,6 +62,8 @@ class RetryPolicy:
     """How often a kind is tried, and how long between. `delays[n]` is the wait after failure n + 1."""
 
     delays: tuple[timedelta, ...] = tuple(timedelta(seconds=tier) for tier in TIERS)
+    fatal: frozenset[str] = frozenset()
+    """Names of errors that no retry can mend, besides those that a handler raises as Rejected."""
     longest: timedelta = timedelta(hours=1)
     """The most that a Retry-After of the other side can make a job wait."""
 

@@ -47,6 +47,8 @@ def decide(claim: Claim, outcome: Outcome, policy: RetryPolicy, now: datetime, d
     match outcome:
         case Succeeded(result, detail):
             return Settlement(JobState.SUCCEEDED, AttemptState.SUCCEEDED, claim.attempt, result=result, detail=detail)
+        case Retry(failure, _, detail) if failure.error in policy.fatal:
+            return _bury(claim, replace(failure, reason=DeadReason.REJECTED), detail)
         case Retry(failure, after, detail):
             wait = policy.after_failure(claim.attempt - claim.job.spent_before, draw, after)
             if wait is None:

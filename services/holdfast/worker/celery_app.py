@@ -7,7 +7,6 @@ schedules, never stores a result.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
@@ -15,9 +14,6 @@ from kombu.entity import Exchange, Queue
 from holdfast.adapters.rabbitmq.topology import QUORUM
 from holdfast.domain.topology import JOBS, work_queue
 from holdfast.settings import Settings
-
-KILL_MARGIN = timedelta(seconds=30)
-"""How much later than a kind's own time limit Celery kills the process: the last resort against a blocked loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +35,8 @@ def pool(name: str, settings: Settings) -> Pool:
     return Pool(name, ("webhook", "custom"), "threads", settings.worker_concurrency_webhook, prefetch=1)
 
 
-def make_app(settings: Settings, served: Pool, longest: timedelta) -> Celery:
-    """The application of one worker process; `longest` is the longest time limit of the kinds that it serves."""
+def make_app(settings: Settings, served: Pool) -> Celery:
+    """The application of one worker service. Time limits are the engine's, and `worker.loop` watches over those."""
     app = Celery("holdfast", broker=settings.rabbitmq_url.get_secret_value(), set_as_current=True)
     app.conf.update(
         # A message is acknowledged when the ledger has the outcome, and comes back when its worker dies.
@@ -67,8 +63,6 @@ def make_app(settings: Settings, served: Pool, longest: timedelta) -> Celery:
         worker_consumer="holdfast.worker.consumer:TicketConsumer",
         worker_pool=served.kind,
         worker_concurrency=served.concurrency,
-        # The engine ends an attempt in time; this kills a process whose event loop is blocked.
-        task_time_limit=(longest + KILL_MARGIN).total_seconds() if served.kind == "prefork" else None,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         accept_content=["json"],

@@ -4,11 +4,16 @@ Each process that runs tasks has one loop, in a thread of its own; every task of
 
 Draining. The parent holds the write end of a pipe that all its children read. When it begins to stop, or dies,
 the pipe closes: from then on new tickets are given back at once, and running ones when `grace` has passed.
+
+Watching. A handler that blocks the loop cannot be interrupted from inside, and holds up every other job of its
+process. When the loop has not turned for `patience` seconds the process is ended: its tickets are redelivered, and the
+one that does it again and again meets the delivery limit and is dead-lettered as poisoned.
 """
 
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -21,6 +26,9 @@ from holdfast.domain.attempt import Ticket
 from holdfast.engine.execute import Disposition, Execute
 
 log = structlog.get_logger(__name__)
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks whether the loop still turns."""
 
 
 @dataclass(slots=True)
@@ -53,6 +61,8 @@ class TaskLoop:
     lifeline: Lifeline
     grace: float
     """Seconds that running attempts get after the lifeline is cut."""
+    patience: float
+    """Seconds for which a blocked loop is put up with."""
     _loop: asyncio.AbstractEventLoop | None = None
     _thread: threading.Thread | None = None
     _execute: Execute | None = None
@@ -60,6 +70,7 @@ class TaskLoop:
     _draining: bool = False
     _stop: asyncio.Event | None = None
     _failure: BaseException | None = None
+    _closed: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
         """Start the thread and wait until the runtime is up; raise what kept it from coming up."""
@@ -69,6 +80,7 @@ class TaskLoop:
         up.wait()
         if self._failure is not None:
             raise self._failure
+        threading.Thread(target=self._watch_loop, name="holdfast-watch", daemon=True).start()
 
     def run(self, ticket: Ticket, kind: str | None) -> Disposition:
         """Run a ticket to its end; called by Celery's threads."""
@@ -77,7 +89,8 @@ class TaskLoop:
         return asyncio.run_coroutine_threadsafe(self._guarded(ticket, kind), self._loop).result()
 
     def stop(self) -> None:
-        """Close the runtime and end the thread."""
+        """Close the runtime and end the threads."""
+        self._closed.set()
         if self._loop is not None and self._stop is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(timeout=10.0)
@@ -92,6 +105,18 @@ class TaskLoop:
             self._failure = error
         finally:
             up.set()
+
+    def _watch_loop(self) -> None:
+        while self._loop is not None and not self._closed.wait(LOOK_EVERY):
+            turned = threading.Event()
+            try:
+                self._loop.call_soon_threadsafe(turned.set)
+            except RuntimeError:  # the loop was closed meanwhile
+                return
+            if not turned.wait(self.patience) and not self._closed.is_set():
+                log.critical("worker_loop_blocked", seconds=self.patience, running=len(self._running))
+                faulthandler.dump_traceback()
+                os._exit(os.EX_SOFTWARE)
 
     async def _main(self, up: threading.Event) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()

@@ -10,7 +10,6 @@ import os
 import secrets
 import socket
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -18,7 +17,6 @@ from celery import Celery, signals
 
 from holdfast import bootstrap
 from holdfast.engine.execute import Execute
-from holdfast.handlers.registry import installed
 from holdfast.settings import Settings
 from holdfast.worker.celery_app import Pool, make_app, pool
 from holdfast.worker.loop import Lifeline, TaskLoop
@@ -37,8 +35,8 @@ def main(name: str, settings: Settings) -> int:
     served = pool(name, settings)
     lifeline = Lifeline()
     lifeline.open()
-    loop = TaskLoop(lambda: _runtime(settings, served), lifeline, settings.worker_grace)
-    app = make_app(settings, served, _longest(served))
+    loop = TaskLoop(lambda: _runtime(settings, served), lifeline, settings.worker_grace, settings.worker_loop_patience)
+    app = make_app(settings, served)
     register(app, loop)
     _connect_signals(settings, served, lifeline, loop)
     try:
@@ -70,11 +68,6 @@ def _runtime(settings: Settings, served: Pool) -> AbstractAsyncContextManager[Ex
     if served.kind == "prefork":
         return bootstrap.worker(settings, connections=CHILD_CONNECTIONS, children=CHILD_ENGINES)
     return bootstrap.worker(settings, connections=settings.postgres_pool, children=os.cpu_count() or 1)
-
-
-def _longest(served: Pool) -> timedelta:
-    limits = [handler.time_limit for handler in installed().all() if handler.queue in served.queues]
-    return max(limits, default=timedelta(minutes=5))
 
 
 def _connect_signals(settings: Settings, served: Pool, lifeline: Lifeline, loop: TaskLoop) -> None:

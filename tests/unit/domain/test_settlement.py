@@ -57,6 +57,12 @@ def test_the_sixth_failure_buries_the_job_as_exhausted() -> None:
     assert made.next_attempt == 6
 
 
+def test_an_error_that_the_policy_calls_fatal_is_not_retried() -> None:
+    policy = RetryPolicy(fatal=frozenset({BROKEN.error}))
+    made = decide(claim(1), Retry(BROKEN), policy, NOW, 0.0)
+    assert (made.dead, made.failure) == (True, replace(BROKEN, reason=DeadReason.REJECTED))
+
+
 def test_the_last_time_out_buries_the_job_as_timed_out() -> None:
     made = settle(Retry(TIMED_OUT), claim(6))
     assert made.failure == TIMED_OUT
