@@ -13,11 +13,11 @@ from holdfast.bootstrap import topology_keeper
 from holdfast.settings import Settings
 
 
-@pytest.fixture(scope="session")
-def broker(settings: Settings) -> Settings:
-    """The run's virtual host with its queues and policies."""
-    topology_keeper(settings).apply()
-    return settings
+@pytest.fixture(scope="module")
+def broker(module_settings: Settings) -> Settings:
+    """A virtual host with its queues and policies, where no worker consumes."""
+    topology_keeper(module_settings).apply()
+    return module_settings
 
 
 @pytest.fixture
