@@ -1,8 +1,8 @@
 """Watch over running attempts, and end those whose claim has been voided: cancelled by a client, or taken over.
 
 A voided attempt could never settle anyway (its token is stale); ending it early frees its slot and spares the
-world an effect that nobody waits for. One question to the ledger a second covers all attempts of a process, and
-none is asked while nothing runs longer than that.
+world an effect that nobody waits for. One question to the ledger a second covers all attempts of a process, and none
+is asked while nothing runs.
 """
 
 from __future__ import annotations
