@@ -88,6 +88,12 @@ attempts = Table(
     Column("finished_at", _time),
     Column("failure", JSON),
     Column("detail", JSON),
+    Index(
+        "attempts_finished_ix",
+        "finished_at",
+        postgresql_using="brin",
+        postgresql_with={"pages_per_range": 16, "autosummarize": True},
+    ),
 )
 
 outbox = Table(
