@@ -34,6 +34,7 @@ from holdfast.adapters.rabbitmq.dead_queue import RabbitDeadQueue
 from holdfast.adapters.rabbitmq.publisher import Publisher
 from holdfast.adapters.rabbitmq.topology import Management, TopologyKeeper
 from holdfast.adapters.redis.gate import RedisGate
+from holdfast.adapters.redis.link import RedisLink
 from holdfast.engine.bury import BuryDead
 from holdfast.engine.conserve import Conservation
 from holdfast.engine.dispatch import Dispatch
@@ -153,8 +154,7 @@ async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
     """An api process."""
     async with AsyncExitStack() as closing:
         core, db = await _core(settings, closing, name="holdfast api")
-        gate = _gate(settings)
-        closing.push_async_callback(gate.close)
+        gate = _gate(settings, _redis(settings, closing))
         bound = OutboxBound(core.outbox, settings.outbox_limit, time.monotonic)
         submit = Submit(core.ledger, gate, core.dispatch, core.kinds, core.clock, bound, core.faults)
         yield ApiRuntime(core, submit, gate, PostgresKeys(db), PostgresDeadLetters(db))
@@ -205,8 +205,7 @@ async def operator(settings: Settings) -> AsyncIterator[OperatorRuntime]:
     """A command line that looks and repairs. Nothing is connected before it is used."""
     async with AsyncExitStack() as closing:
         core, db = await _core(settings, closing, name="holdfast operator", pool=2)
-        gate = _gate(settings)
-        closing.push_async_callback(gate.close)
+        gate = _gate(settings, _redis(settings, closing))
         api = management(settings)
         closing.callback(api.close)
         dead_queue = RabbitDeadQueue(settings.rabbitmq_url.get_secret_value())
@@ -233,13 +232,14 @@ def broker_version(settings: Settings) -> str:
     return version
 
 
-def _gate(settings: Settings) -> RedisGate:
-    return RedisGate(
-        settings.redis_url.get_secret_value(),
-        hold=settings.gate_hold,
-        memory=settings.gate_memory,
-        timeout=settings.redis_timeout,
-    )
+def _redis(settings: Settings, closing: AsyncExitStack) -> RedisLink:
+    link = RedisLink(settings.redis_url.get_secret_value(), timeout=settings.redis_timeout)
+    closing.push_async_callback(link.close)
+    return link
+
+
+def _gate(settings: Settings, link: RedisLink) -> RedisGate:
+    return RedisGate(link, hold=settings.gate_hold, memory=settings.gate_memory)
 
 
 def _retain(core: Core, retention: Retention) -> Retain:

@@ -16,8 +16,10 @@ from redis.exceptions import TimeoutError as RedisTimeout
 from harness import free_port
 from holdfast.adapters.memory.gate import MemoryGate
 from holdfast.adapters.redis import gate as redis_gate_module
+from holdfast.adapters.redis import link as redis_link_module
 from holdfast.adapters.redis.gate import RedisGate
-from holdfast.domain.errors import GateUnavailable
+from holdfast.adapters.redis.link import RedisLink
+from holdfast.domain.errors import RedisUnavailable
 from holdfast.ports.gate import Gate, Held, InFlight, Known
 from holdfast.settings import Settings
 
@@ -26,10 +28,15 @@ ONE, OTHER = bytes(range(32)), bytes(range(32, 64))
 
 
 @pytest.fixture
-async def redis_gate(services: dict[str, str]) -> AsyncIterator[RedisGate]:
-    gate = RedisGate(services["HOLDFAST_REDIS_URL"], hold=15.0, memory=60.0, timeout=2.0)
-    yield gate
-    await gate.close()
+async def redis_link(services: dict[str, str]) -> AsyncIterator[RedisLink]:
+    link = RedisLink(services["HOLDFAST_REDIS_URL"], timeout=2.0)
+    yield link
+    await link.close()
+
+
+@pytest.fixture
+def redis_gate(redis_link: RedisLink) -> RedisGate:
+    return RedisGate(redis_link, hold=15.0, memory=60.0)
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -124,41 +131,41 @@ async def test_the_gate_answers_a_ping(gate: Gate) -> None:
     await gate.ping()
 
 
-async def test_the_hold_of_a_process_that_died_expires(services: dict[str, str], tenant: str) -> None:
-    gate = RedisGate(services["HOLDFAST_REDIS_URL"], hold=0.1, memory=60.0, timeout=2.0)
+async def test_the_hold_of_a_process_that_died_expires(redis_link: RedisLink, tenant: str) -> None:
+    gate = RedisGate(redis_link, hold=0.1, memory=60.0)
     await gate.hold(tenant, "k", ONE)
     assert isinstance(await gate.hold(tenant, "k", OTHER), InFlight)
     await eventually(lambda: gate.hold(tenant, "k", OTHER), Held())
-    await gate.close()
 
 
-async def test_an_answer_outlives_its_hold(services: dict[str, str], tenant: str) -> None:
-    gate = RedisGate(services["HOLDFAST_REDIS_URL"], hold=0.05, memory=60.0, timeout=2.0)
+async def test_an_answer_outlives_its_hold(redis_link: RedisLink, tenant: str) -> None:
+    gate = RedisGate(redis_link, hold=0.05, memory=60.0)
     job_id = uuid4()
     await gate.hold(tenant, "k", ONE)
     await gate.remember(tenant, "k", ONE, job_id)
     await gate.hold(tenant, "expiring", ONE)
     await eventually(lambda: gate.hold(tenant, "expiring", ONE), Held())
     assert await gate.hold(tenant, "k", ONE) == Known(ONE, job_id)
-    await gate.close()
 
 
 def test_the_default_memory_is_at_least_a_day() -> None:
     assert Settings.model_fields["gate_memory"].default >= 24 * 3600
 
 
-async def test_an_answer_is_kept_for_as_long_as_it_was_told(services: dict[str, str], tenant: str) -> None:
-    gate = RedisGate(services["HOLDFAST_REDIS_URL"], hold=1.0, memory=48 * 3600.0, timeout=2.0)
+async def test_an_answer_is_kept_for_as_long_as_it_was_told(
+    services: dict[str, str], redis_link: RedisLink, tenant: str
+) -> None:
+    gate = RedisGate(redis_link, hold=1.0, memory=48 * 3600.0)
     await gate.remember(tenant, "k", ONE, uuid4())
     raw = Redis.from_url(services["HOLDFAST_REDIS_URL"])
     lifetime = await raw.ttl(redis_gate_module._name(tenant, "k"))
     await raw.aclose()
-    await gate.close()
     assert 47 * 3600 < lifetime <= 48 * 3600
 
 
 async def test_a_redis_that_is_away_is_said_to_be_in_good_time() -> None:
-    gate = RedisGate(f"redis://127.0.0.1:{free_port()}/0", hold=1.0, memory=60.0, timeout=0.2)
+    nowhere = RedisLink(f"redis://127.0.0.1:{free_port()}/0", timeout=0.2)
+    gate = RedisGate(nowhere, hold=1.0, memory=60.0)
     async with asyncio.timeout(5):
         for call in (
             lambda: gate.hold("t", "k", ONE),
@@ -166,17 +173,17 @@ async def test_a_redis_that_is_away_is_said_to_be_in_good_time() -> None:
             lambda: gate.release("t", "k", ONE),
             gate.ping,
         ):
-            with pytest.raises(GateUnavailable, match=r"Redis (does|did) not answer"):
+            with pytest.raises(RedisUnavailable, match=r"Redis (does|did) not answer"):
                 await call()
-    await gate.close()
+    await nowhere.close()
 
 
 async def test_a_redis_that_hangs_is_asked_once_a_second_and_found_again(
-    monkeypatch: pytest.MonkeyPatch, services: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch, redis_link: RedisLink
 ) -> None:
     now = time.monotonic()
-    monkeypatch.setattr(redis_gate_module.time, "monotonic", lambda: now)
-    gate = RedisGate(services["HOLDFAST_REDIS_URL"], hold=1.0, memory=60.0, timeout=2.0)
+    monkeypatch.setattr(redis_link_module.time, "monotonic", lambda: now)
+    gate = RedisGate(redis_link, hold=1.0, memory=60.0)
     asked = 0
 
     async def hang(*_: object, **__: object) -> None:
@@ -185,12 +192,11 @@ async def test_a_redis_that_hangs_is_asked_once_a_second_and_found_again(
         raise RedisTimeout("no answer")
 
     with monkeypatch.context() as hanging:
-        hanging.setattr(gate._redis, "set", hang)
+        hanging.setattr(redis_link.redis, "set", hang)
         for _ in range(3):
             for _ in range(10):
-                with pytest.raises(GateUnavailable):
+                with pytest.raises(RedisUnavailable):
                     await gate.hold("t", "k", ONE)
-            now += redis_gate_module.COOL_DOWN
+            now += redis_link_module.COOL_DOWN
     assert asked == 3
     assert isinstance(await gate.hold("t", str(uuid4()), ONE), Held)
-    await gate.close()

@@ -25,6 +25,7 @@ from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.outbox import PostgresOutbox
 from holdfast.adapters.redis import gate as redis_gate
 from holdfast.adapters.redis.gate import RedisGate
+from holdfast.adapters.redis.link import RedisLink
 from holdfast.domain.errors import IdempotencyMismatch, RequestInFlight
 from holdfast.domain.request import JobRequest
 from holdfast.engine.dispatch import Dispatch
@@ -76,7 +77,7 @@ class Replicas:
 
     runner: asyncio.Runner
     databases: list[Database]
-    gates: list[RedisGate]
+    links: list[RedisLink]
     brokers: list[MemoryBroker]
     submits: list[Submit]
     dispatches: list[Dispatch]
@@ -86,18 +87,19 @@ class Replicas:
     def start(cls, settings: Settings) -> Replicas:
         url, redis = settings.postgres_url.get_secret_value(), settings.redis_url.get_secret_value()
         databases = [Database(url, pool=4) for _ in range(2)]
-        gates = [RedisGate(redis, hold=HOLD, memory=600, timeout=5.0) for _ in range(2)]
+        links = [RedisLink(redis, timeout=5.0) for _ in range(2)]
+        gates = [RedisGate(link, hold=HOLD, memory=600) for link in links]
         brokers = [MemoryBroker() for _ in range(2)]
         dispatches = [Dispatch(broker, PostgresOutbox(db)) for broker, db in zip(brokers, databases, strict=True)]
         submits = [
             Submit(PostgresLedger(db), gate, dispatch, AnyKind(), SystemClock())
             for db, gate, dispatch in zip(databases, gates, dispatches, strict=True)
         ]
-        return cls(asyncio.Runner(), databases, gates, brokers, submits, dispatches, Redis.from_url(redis))
+        return cls(asyncio.Runner(), databases, links, brokers, submits, dispatches, Redis.from_url(redis))
 
     async def stop(self) -> None:
-        for gate in self.gates:
-            await gate.close()
+        for link in self.links:
+            await link.close()
         for database in self.databases:
             await database.close()
         await self.redis.aclose()

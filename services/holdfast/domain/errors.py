@@ -14,7 +14,7 @@
     │   ├── BrokerUnavailable
     │   │   ├── Unroutable         the broker answers, but no queue is bound
     │   │   └── OutboxFull         it has been away for so long that no more jobs are taken
-    │   ├── GateUnavailable
+    │   ├── RedisUnavailable
     │   └── ArtifactsUnavailable
     ├── StaleClaim                 another worker took the attempt over; this one's result is void
     └── HandlerError               raised inside a handler, turned into an outcome by `engine.execute`
@@ -127,7 +127,7 @@ class OutboxFull(BrokerUnavailable):
         self.limit = limit
 
 
-class GateUnavailable(Unavailable):
+class RedisUnavailable(Unavailable):
     """Redis does not answer; Postgres alone still keeps every promise."""
 
     dependency = "redis"

@@ -20,7 +20,7 @@ import structlog
 from pydantic import ValidationError
 
 from holdfast.domain.envelope import first_ticket
-from holdfast.domain.errors import GateUnavailable, IdempotencyMismatch, InvalidField, RequestInFlight
+from holdfast.domain.errors import IdempotencyMismatch, InvalidField, RedisUnavailable, RequestInFlight
 from holdfast.domain.job import Job, JobState
 from holdfast.domain.request import JobRequest
 from holdfast.engine.dispatch import Dispatch
@@ -77,7 +77,7 @@ class Submit:
         """The answer of an earlier request, or None when this one is the first (or the gate cannot tell)."""
         try:
             answer = await self._gate.hold(job.tenant, job.idempotency_key, job.fingerprint)
-        except GateUnavailable as error:
+        except RedisUnavailable as error:
             log.warning("gate_unavailable", why=str(error))
             return None
         match answer:
@@ -124,7 +124,7 @@ class Submit:
     async def _tell_gate(telling: Awaitable[None]) -> None:
         try:
             await telling
-        except GateUnavailable as error:
+        except RedisUnavailable as error:
             log.warning("gate_unavailable", why=str(error))
 
 

@@ -1,7 +1,7 @@
 """The idempotency gate: the fast answer to "have I seen this key?".
 
 The gate is an accelerator. Its loss never lets a key through twice (the ledger's UNIQUE does that), it only
-makes the answer slower. Every method raises GateUnavailable when the store does not answer.
+makes the answer slower. Every method raises RedisUnavailable when the store does not answer.
 """
 
 from __future__ import annotations
@@ -52,5 +52,5 @@ class Gate(Protocol):
         ...
 
     async def ping(self) -> None:
-        """Raise GateUnavailable unless the store answers."""
+        """Raise RedisUnavailable unless the store answers."""
         ...

@@ -10,7 +10,7 @@
     holdfast_steward_leading                1 in the process that is steward
     holdfast_steward_loop_seconds{loop}     how long a turn of each loop of the steward took
     holdfast_tickets_replaced_total{queue}  tickets written anew because they were lost
-    holdfast_gate_unavailable_total         questions to the idempotency gate that Redis did not answer
+    holdfast_redis_unavailable_total        commands that Redis did not answer, or was spared after a failure
 
 What comes from the census is there only in the process that leads, so that no two processes tell it and nobody
 tells what is out of date.
@@ -34,7 +34,7 @@ LOOP_SECONDS = Histogram(
     buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60),
 )
 TICKETS_REPLACED = Counter("holdfast_tickets_replaced", "Tickets written anew because they were lost.", ["queue"])
-GATE_UNAVAILABLE = Counter("holdfast_gate_unavailable", "Questions that Redis did not answer.")
+REDIS_UNAVAILABLE = Counter("holdfast_redis_unavailable", "Commands that Redis did not answer.")
 
 
 class Census(Collector):

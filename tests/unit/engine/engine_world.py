@@ -16,7 +16,7 @@ from holdfast.adapters.memory.ledger import MemoryLedger
 from holdfast.domain.attempt import Claim, Outcome, Refusal, Succeeded, Ticket
 from holdfast.domain.backoff import RetryPolicy
 from holdfast.domain.envelope import Envelope
-from holdfast.domain.errors import BrokerUnavailable, GateUnavailable, LedgerUnavailable, UnknownKind
+from holdfast.domain.errors import BrokerUnavailable, LedgerUnavailable, RedisUnavailable, UnknownKind
 from holdfast.domain.job import Job
 from holdfast.domain.settlement import Settlement
 from holdfast.engine.dispatch import Dispatch
@@ -108,15 +108,15 @@ class ShakyGate(MemoryGate):
         self.away = Outage()
 
     async def hold(self, tenant: str, key: str, fingerprint: bytes) -> GateAnswer:
-        self.away.strike(GateUnavailable("Redis is away"))
+        self.away.strike(RedisUnavailable("Redis is away"))
         return await super().hold(tenant, key, fingerprint)
 
     async def remember(self, tenant: str, key: str, fingerprint: bytes, job_id: Any) -> None:
-        self.away.strike(GateUnavailable("Redis is away"))
+        self.away.strike(RedisUnavailable("Redis is away"))
         await super().remember(tenant, key, fingerprint, job_id)
 
     async def release(self, tenant: str, key: str, fingerprint: bytes) -> None:
-        self.away.strike(GateUnavailable("Redis is away"))
+        self.away.strike(RedisUnavailable("Redis is away"))
         await super().release(tenant, key, fingerprint)
 
 

@@ -2,26 +2,17 @@
 
 A value is `F` + fingerprint while the first request is in flight (it expires within seconds, so a crash frees
 the key), then `K` + fingerprint + job id for two days. Losing Redis loses speed, not correctness.
-
-A Redis that hangs would cost every request the whole timeout, so after a failure it is left alone for a second;
-then one request tries it, and the others go on without it until that one has its answer.
 """
 
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
-from holdfast.domain.errors import GateUnavailable
+from holdfast.adapters.redis.link import RedisLink
 from holdfast.ports.gate import GateAnswer, Held, InFlight, Known
-from holdfast.telemetry import metrics
 
 DIGEST = 32
 """Bytes of a fingerprint."""
@@ -30,22 +21,19 @@ RETRY_AFTER = timedelta(seconds=1)
 FORGET = f"""
 if redis.call('GETRANGE', KEYS[1], {1 + DIGEST}, -1) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0
 """
-COOL_DOWN = 1.0
-"""Seconds for which Redis is left alone after a failure."""
 RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 
 class RedisGate:
     """Implements `ports.gate.Gate`. `hold` and `memory` are the two lifetimes, in seconds."""
 
-    def __init__(self, url: str, *, hold: float, memory: float, timeout: float) -> None:
-        self._redis: Redis = Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout)
+    def __init__(self, link: RedisLink, *, hold: float, memory: float) -> None:
+        self._link, self._redis = link, link.redis
         self._hold_ms, self._memory_ms = int(hold * 1000), int(memory * 1000)
-        self._failing, self._left_alone_until = False, 0.0
 
     async def hold(self, tenant: str, key: str, fingerprint: bytes) -> GateAnswer:
         """One round trip, whatever the answer."""
-        present = await self._spare(
+        present = await self._link.spare(
             lambda: self._redis.set(_name(tenant, key), b"F" + fingerprint, nx=True, get=True, px=self._hold_ms)
         )
         if present is None:
@@ -58,23 +46,23 @@ class RedisGate:
     async def remember(self, tenant: str, key: str, fingerprint: bytes, job_id: UUID) -> None:
         """Overwrite the hold."""
         value = b"K" + fingerprint + job_id.bytes
-        await self._spare(lambda: self._redis.set(_name(tenant, key), value, px=self._memory_ms))
+        await self._link.spare(lambda: self._redis.set(_name(tenant, key), value, px=self._memory_ms))
 
     async def release(self, tenant: str, key: str, fingerprint: bytes) -> None:
         """Delete the hold, unless it has become an answer meanwhile."""
-        await self._spare(lambda: self._redis.eval(RELEASE, 1, _name(tenant, key), b"F" + fingerprint))
+        await self._link.spare(lambda: self._redis.eval(RELEASE, 1, _name(tenant, key), b"F" + fingerprint))
 
     async def version(self) -> str:
         """The server's version."""
-        found = await self._call(self._redis.info("server"))
+        found = await self._link.call(self._redis.info("server"))
         return str(found["redis_version"])
 
     async def known(self) -> AsyncIterator[tuple[bytes, UUID]]:
         """Every answered key, by the name of its entry, with the job that it names. Walks the whole database."""
         cursor = 0
         while True:
-            cursor, names = await self._call(self._redis.scan(cursor, match=f"{PREFIX}*", count=1000))
-            values = await self._call(self._redis.mget(names)) if names else []
+            cursor, names = await self._link.call(self._redis.scan(cursor, match=f"{PREFIX}*", count=1000))
+            values = await self._link.call(self._redis.mget(names)) if names else []
             for name, value in zip(names, values, strict=True):
                 if value and value[:1] == b"K":
                     yield name, UUID(bytes=value[1 + DIGEST :])
@@ -83,35 +71,11 @@ class RedisGate:
 
     async def forget(self, name: bytes, job_id: UUID) -> bool:
         """Delete an entry, unless it names another job by now."""
-        return bool(await self._call(self._redis.eval(FORGET, 1, name, job_id.bytes)))
+        return bool(await self._link.call(self._redis.eval(FORGET, 1, name, job_id.bytes)))
 
     async def ping(self) -> None:
         """PING, also while requests leave Redis alone."""
-        await self._call(self._redis.ping())
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._redis.aclose()
-
-    async def _spare(self, command: Callable[[], Awaitable[Any]]) -> Any:
-        """Run a command, unless Redis has just failed."""
-        now = time.monotonic()
-        if now < self._left_alone_until:
-            metrics.GATE_UNAVAILABLE.inc()
-            raise GateUnavailable("Redis did not answer a moment ago, so it is left alone for a second")
-        if self._failing:  # the others wait for what this one finds
-            self._left_alone_until = now + COOL_DOWN
-        return await self._call(command())
-
-    async def _call(self, command: Awaitable[Any]) -> Any:
-        try:
-            answer = await command
-        except (RedisError, OSError, TimeoutError) as error:
-            metrics.GATE_UNAVAILABLE.inc()
-            self._failing, self._left_alone_until = True, time.monotonic() + COOL_DOWN
-            raise GateUnavailable(f"Redis does not answer: {error}") from error
-        self._failing, self._left_alone_until = False, 0.0
-        return answer
+        await self._link.call(self._redis.ping())
 
 
 def _name(tenant: str, key: str) -> str:
