@@ -27,6 +27,7 @@ from holdfast.adapters.postgres.keys import PostgresKeys
 from holdfast.adapters.postgres.leadership import PostgresLeadership
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.outbox import PostgresOutbox
+from holdfast.adapters.postgres.recent import PostgresRecent
 from holdfast.adapters.postgres.retention import PostgresRetention
 from holdfast.adapters.rabbitmq.census import RabbitCensus
 from holdfast.adapters.rabbitmq.connection import connect
@@ -40,6 +41,7 @@ from holdfast.engine.conserve import Conservation
 from holdfast.engine.dispatch import Dispatch
 from holdfast.engine.execute import Execute
 from holdfast.engine.outbox_bound import OutboxBound
+from holdfast.engine.overview import Look, Watch
 from holdfast.engine.retain import Retain
 from holdfast.engine.run import RunHandler
 from holdfast.engine.submit import Submit
@@ -86,6 +88,7 @@ class ApiRuntime:
     gate: Gate
     keys: Keys
     dead_letters: DeadLetters
+    watch: Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,10 @@ async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
         gate = _gate(settings, _redis(settings, closing))
         bound = OutboxBound(core.outbox, settings.outbox_limit, time.monotonic)
         submit = Submit(core.ledger, gate, core.dispatch, core.kinds, core.clock, bound, core.faults)
-        yield ApiRuntime(core, submit, gate, PostgresKeys(db), PostgresDeadLetters(db))
+        census = management(settings)
+        closing.callback(census.close)
+        watch = Watch(Look(PostgresCensus(db), RabbitCensus(census), PostgresRecent(db), core.clock))
+        yield ApiRuntime(core, submit, gate, PostgresKeys(db), PostgresDeadLetters(db), watch)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from holdfast import __version__, bootstrap
-from holdfast.api import dead_letters, health, jobs, kinds, metrics, problems, uploads
+from holdfast.api import dead_letters, health, jobs, kinds, metrics, problems, stats, uploads
 from holdfast.api.auth import Authenticator, open_to_anonymous
 from holdfast.api.body_limit import BodyLimit
 from holdfast.api.state import State
@@ -48,7 +48,7 @@ def create(settings: Settings) -> FastAPI:
     )
     problems.install(app)
     app.add_middleware(BodyLimit, limit=lambda path: _body_limit(settings, path))
-    for module in (jobs, uploads, dead_letters, kinds, health, metrics):
+    for module in (jobs, uploads, dead_letters, kinds, stats, health, metrics):
         app.include_router(module.router)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     return app
