@@ -44,7 +44,7 @@ wipe: ## Stop everything and remove it: services, data, virtual environment
 ##@ Test it
 
 .PHONY: test
-test: services ## Run every test against real RabbitMQ, Redis and PostgreSQL
+test: services chromium ## Run every test against real RabbitMQ, Redis and PostgreSQL
 	@$(WITH) $(PYTEST) $(ARGS)
 
 .PHONY: test-unit
@@ -76,6 +76,10 @@ setup: ## Make the virtual environment from requirements.lock
 .PHONY: services
 services: setup ## Start RabbitMQ, Redis, PostgreSQL and Prometheus from Debian packages
 	@$(SANDBOX) up
+
+.PHONY: chromium
+chromium: ## Fetch a headless Chromium for PDFs and browser tests (160 MB; name it in the env file)
+	@$(SANDBOX) chromium
 
 .PHONY: lock
 lock: setup ## Resolve the dependencies anew into requirements.lock

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import envfile, native, platform, tools, venv
+from . import chromium, envfile, native, platform, tools, venv
 from .errors import EXIT_CODE, SandboxError
 from .home import REPOSITORY, Home
 from .progress import say, step
@@ -45,6 +45,14 @@ def _up(home: Home, arguments: argparse.Namespace) -> int:
     with home.locked(), step("sandbox is up"):
         Sandbox(home, os.environ).up(arguments.services)
         envfile.update(home.env_file, native.ensure(home.root))
+    return 0
+
+
+def _chromium(home: Home, _: argparse.Namespace) -> int:
+    with home.locked(), step("Chromium is there") as line:
+        program = chromium.ensure(home)
+        envfile.update(home.env_file, {chromium.VARIABLE: str(program)})
+        line.text = f"Chromium is at {program}"
     return 0
 
 
@@ -144,6 +152,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="stop everything; the data stays").set_defaults(run=_down)
     commands.add_parser("status", help="a table; exit code 0 only if all are up").set_defaults(run=_status)
     commands.add_parser("env", help="print the env file").set_defaults(run=_env)
+
+    browser = commands.add_parser("chromium", help="fetch a headless Chromium, name it in the env file")
+    browser.set_defaults(run=_chromium)
 
     wipe = commands.add_parser("wipe", help="stop everything and remove it, downloads too")
     wipe.add_argument("--data", action="store_true", help="remove only the data, keep the downloads")

@@ -80,13 +80,13 @@ def environment(root: Path) -> dict[str, str]:
     fontconfig: WeasyPrint's, and the one that is built into libvips (for the text of watermarks).
     """
     return {
-        "LD_LIBRARY_PATH": ":".join(str(folder) for folder in _library_folders(root)),
+        "LD_LIBRARY_PATH": ":".join(str(folder) for folder in library_folders(root)),
         "FONTCONFIG_FILE": str(root / "fonts.conf"),
     }
 
 
 def _build(home: Path, root: Path) -> None:
-    _require_apt()
+    require_apt(f"PDF rendering lacks {', '.join(missing()) or 'nothing that could be found out'}")
     partial = root.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     apt = Apt(home / "native-apt")
@@ -95,7 +95,7 @@ def _build(home: Path, root: Path) -> None:
         files = [file for file in apt.download(PACKAGES) if not file.name.startswith(NOT_UNPACKED)]
         with step("unpacked Pango, HarfBuzz and fonts for PDF rendering"):
             unpack(files, partial)
-            (partial / "fonts.conf").write_text(_fonts_conf(root))
+            (partial / "fonts.conf").write_text(fonts_conf(root))
             (partial / _MANIFEST).write_text(json.dumps(dict(map(package_version, files)), indent=2, sort_keys=True))
             shutil.rmtree(root, ignore_errors=True)
             partial.rename(root)
@@ -104,8 +104,11 @@ def _build(home: Path, root: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _fonts_conf(root: Path) -> str:
-    """Our fonts and rules, and whatever the host has. (The packages would link the rules when they are installed.)"""
+def fonts_conf(root: Path) -> str:
+    """A configuration of fontconfig: our fonts and rules, and whatever the host has.
+
+    (The packages would link the rules when they are installed.)
+    """
     rules = "\n".join(
         f'  <include ignore_missing="yes">{root}/usr/share/fontconfig/conf.avail/{rule}</include>' for rule in _RULES
     )
@@ -116,7 +119,8 @@ def _fonts_conf(root: Path) -> str:
     )
 
 
-def _library_folders(root: Path) -> Iterator[Path]:
+def library_folders(root: Path) -> Iterator[Path]:
+    """Where the dynamic linker has to look."""
     for base in ("usr/lib", "lib"):
         yield from sorted({file.parent for file in (root / base).glob("*-linux-*/*.so.*")})
 
@@ -126,11 +130,12 @@ def _has_fonts() -> bool:
     return any(next(folder.rglob(kind), None) for folder in HOST_FONTS if folder.is_dir() for kind in kinds)
 
 
-def _require_apt() -> None:
+def require_apt(lack: str) -> None:
+    """Raise SandboxError, which begins with what is lacking, where there is no apt to fetch it with."""
     absent = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
     if absent:
         raise SandboxError(
-            f"PDF rendering lacks {', '.join(missing()) or 'nothing that could be found out'}",
+            lack,
             f"it could be taken from Debian packages, but {absent[0]} is missing here",
-            "Install Pango, HarfBuzz and a font with the package manager of this system",
+            "Install it with the package manager of this system: Pango, HarfBuzz and a font, or Chromium",
         )
