@@ -126,7 +126,7 @@ EPILOGUE = """\
 |---|---|---|
 | `HOLDFAST_TRACEBACK` | `holdfast`, `dlq-tool` | Set to anything: show the traceback of a defect. |
 | `HOLDFAST_HOME`, `HOLDFAST_SANDBOX_SERVICES` | `python3 infra/sandbox` | Its folder, and which services it starts. |
-| `HOLDFAST_SANDBOX_CACHE` | `python3 infra/sandbox` | Where it keeps what it downloaded; several folders may share one. |
+| `HOLDFAST_SANDBOX_CACHE` | `python3 infra/sandbox` | Where it keeps downloads; several folders may share it. |
 | `AWS_*` | api, workers | Credentials, region and endpoint for `s3://` artifacts, as for any AWS client. |
 """
 
