@@ -109,8 +109,9 @@ its own services to `.holdfast/env`:
 $ set -a; . .holdfast/env; set +a
 ```
 
-In production set at least `HOLDFAST_ENVIRONMENT=production`, the four addresses, `HOLDFAST_ARTIFACTS_URL` and
-`HOLDFAST_SIGNING_KEY`. The api does not start in production with the development signing key.
+In production set at least `HOLDFAST_ENVIRONMENT=production`, the four addresses, `HOLDFAST_ARTIFACTS_URL`,
+`HOLDFAST_SIGNING_KEY` and `HOLDFAST_ENCRYPTION_KEYS`. The api does not start in production with the development signing
+key, and no process does without an encryption key.
 """
 LIMITS = """\
 ## Limits

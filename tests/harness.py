@@ -179,5 +179,5 @@ def _text(value: Any) -> str:
     if hasattr(value, "get_secret_value"):
         return str(value.get_secret_value())
     if isinstance(value, tuple):
-        return "[" + ",".join(f'"{item}"' for item in value) + "]"
+        return "[" + ",".join(f'"{_text(item)}"' for item in value) + "]"
     return str(value)

@@ -23,6 +23,7 @@ from holdfast.adapters.isolation.pool import SubprocessIsolation
 from holdfast.adapters.postgres.census import PostgresCensus
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.dead_letters import PostgresDeadLetters
+from holdfast.adapters.postgres.job_secrets import PostgresJobSecrets
 from holdfast.adapters.postgres.keys import PostgresKeys
 from holdfast.adapters.postgres.leadership import PostgresLeadership
 from holdfast.adapters.postgres.ledger import PostgresLedger
@@ -36,12 +37,15 @@ from holdfast.adapters.rabbitmq.publisher import Publisher
 from holdfast.adapters.rabbitmq.topology import Management, TopologyKeeper
 from holdfast.adapters.redis.gate import RedisGate
 from holdfast.adapters.redis.link import RedisLink
+from holdfast.adapters.vault import FernetVault
+from holdfast.domain.errors import HoldfastError
 from holdfast.engine.bury import BuryDead
 from holdfast.engine.conserve import Conservation
 from holdfast.engine.dispatch import Dispatch
 from holdfast.engine.execute import Execute
 from holdfast.engine.outbox_bound import OutboxBound
 from holdfast.engine.overview import Look, Watch
+from holdfast.engine.reseal import Reseal
 from holdfast.engine.retain import Retain
 from holdfast.engine.run import RunHandler
 from holdfast.engine.submit import Submit
@@ -59,9 +63,13 @@ from holdfast.ports.leadership import Leadership
 from holdfast.ports.ledger import Ledger
 from holdfast.ports.outbox import Outbox
 from holdfast.ports.retention import Retention
+from holdfast.ports.vault import Vault
 from holdfast.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+DEVELOPMENT_KEY = "RGV2ZWxvcG1lbnQgb25seTogZXZlcnlib2R5IGtub3c="
+"""Seals secrets where no key is set; as good as clear text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,7 @@ class Core:
     broker: Broker
     dispatch: Dispatch
     artifacts: Artifacts
+    vault: Vault
     faults: Faults
 
 
@@ -124,6 +133,18 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
+def vault(settings: Settings) -> Vault:
+    """What secrets are sealed with; raise HoldfastError when the keys are wrong, or are missing in production."""
+    keys = [key.get_secret_value() for key in settings.encryption_keys]
+    advice = "`holdfast secrets new-key` makes one; give every process the same"
+    if not keys and settings.production:
+        raise HoldfastError(f"HOLDFAST_ENCRYPTION_KEYS is not set, so secrets could not be kept; {advice}")
+    try:
+        return FernetVault(keys or [DEVELOPMENT_KEY])
+    except ValueError as error:
+        raise HoldfastError(f"HOLDFAST_ENCRYPTION_KEYS cannot be used: {error}; {advice}") from None
+
+
 def management(settings: Settings) -> Management:
     """The management API of the broker, for the virtual host that the AMQP URL names."""
     vhost = unquote(urlsplit(settings.rabbitmq_url.get_secret_value()).path[1:]) or "/"
@@ -153,13 +174,24 @@ async def keys(settings: Settings) -> AsyncIterator[Keys]:
 
 
 @asynccontextmanager
+async def reseal(settings: Settings) -> AsyncIterator[Reseal]:
+    """What moves secrets to the newest key."""
+    sealing = vault(settings)
+    db = database(settings, pool=1)
+    try:
+        yield Reseal(PostgresJobSecrets(db), installed(), sealing)
+    finally:
+        await db.close()
+
+
+@asynccontextmanager
 async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
     """An api process."""
     async with AsyncExitStack() as closing:
         core, db = await _core(settings, closing, name="holdfast api")
         gate = _gate(settings, _redis(settings, closing))
         bound = OutboxBound(core.outbox, settings.outbox_limit, time.monotonic)
-        submit = Submit(core.ledger, gate, core.dispatch, core.kinds, core.clock, bound, core.faults)
+        submit = Submit(core.ledger, gate, core.dispatch, core.kinds, core.clock, core.vault, bound, core.faults)
         census = management(settings)
         closing.callback(census.close)
         watch = Watch(Look(PostgresCensus(db), RabbitCensus(census), PostgresRecent(db), core.clock))
@@ -179,7 +211,7 @@ async def worker(settings: Settings, *, connections: int, children: int) -> Asyn
             core.ledger,
             core.dispatch,
             core.kinds,
-            RunHandler(core.kinds, core.ledger, core.artifacts, egress, isolation, settings.limits),
+            RunHandler(core.kinds, core.ledger, core.artifacts, egress, isolation, settings.limits, core.vault),
             core.clock,
             worker=worker_name(),
             lease_margin=timedelta(seconds=settings.lease_margin),
@@ -279,6 +311,7 @@ async def _core(
         broker=publisher,
         dispatch=dispatch,
         artifacts=ObstoreArtifacts(settings.artifacts_url),
+        vault=vault(settings),
         faults=faults,
     )
     return core, db

@@ -64,13 +64,17 @@ class Settings(BaseSettings):
     """A claim's lease is the time limit of its kind plus this."""
     limits: Limits = Limits()
 
-    # Results
+    # Results and secrets
     artifacts_url: str = "file://.holdfast/artifacts"
     """`file://…` or `s3://bucket/prefix`."""
     artifact_url_lifetime: float = 900.0
     """How long a signed download link works."""
     signing_key: SecretStr = SecretStr("development-only-signing-key")
     """Signs download links. Must be set in production."""
+
+    encryption_keys: tuple[SecretStr, ...] = ()
+    """What secrets are encrypted with at rest, as JSON, newest first: `["…"]`. Must be set in production, the same for
+    every process. `holdfast secrets new-key` makes one, `holdfast secrets reseal` moves the ledger to the newest."""
 
     # Egress
     egress_allow: tuple[str, ...] = ()

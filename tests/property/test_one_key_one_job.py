@@ -26,6 +26,7 @@ from holdfast.adapters.postgres.outbox import PostgresOutbox
 from holdfast.adapters.redis import gate as redis_gate
 from holdfast.adapters.redis.gate import RedisGate
 from holdfast.adapters.redis.link import RedisLink
+from holdfast.adapters.vault import FernetVault, new_key
 from holdfast.domain.errors import IdempotencyMismatch, RequestInFlight
 from holdfast.domain.request import JobRequest
 from holdfast.engine.dispatch import Dispatch
@@ -92,7 +93,7 @@ class Replicas:
         brokers = [MemoryBroker() for _ in range(2)]
         dispatches = [Dispatch(broker, PostgresOutbox(db)) for broker, db in zip(brokers, databases, strict=True)]
         submits = [
-            Submit(PostgresLedger(db), gate, dispatch, AnyKind(), SystemClock())
+            Submit(PostgresLedger(db), gate, dispatch, AnyKind(), SystemClock(), FernetVault([new_key()]))
             for db, gate, dispatch in zip(databases, gates, dispatches, strict=True)
         ]
         return cls(asyncio.Runner(), databases, links, brokers, submits, dispatches, Redis.from_url(redis))

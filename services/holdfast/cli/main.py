@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from holdfast import __version__
-from holdfast.cli import admin, doctor, jobs, serve, watch
+from holdfast.cli import admin, doctor, jobs, secrets, serve, watch
 from holdfast.cli.session import CONNECTION, EXIT_CODES, run
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ jobs.register(app)
 watch.register(app)
 serve.register(app)
 admin.register(app)
+secrets.register(app)
 doctor.register(app)
 
 

@@ -55,10 +55,17 @@ def steward() -> None:
 
 
 def _process(service: str) -> Settings:
-    """Read the settings and set up the log of a process."""
+    """Read the settings, set up the log of a process, and refuse to start without a way to keep secrets."""
+    import structlog
+
+    from holdfast import bootstrap
     from holdfast.cli.session import settings_or_exit
     from holdfast.telemetry import logs
 
     settings = settings_or_exit()
     logs.configure(settings.log_level, settings.log_format, service)
+    bootstrap.vault(settings)
+    if not settings.encryption_keys:
+        why = "HOLDFAST_ENCRYPTION_KEYS is not set: secrets at rest are sealed with a key that everybody knows"
+        structlog.get_logger(__name__).warning("secrets_sealed_with_development_key", why=why)
     return settings

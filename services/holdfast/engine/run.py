@@ -18,6 +18,7 @@ from holdfast.domain.attempt import Bury, Claim, Outcome, Park, Retry
 from holdfast.domain.dead_letter import DeadReason, Failure
 from holdfast.domain.errors import Rejected, TryLater, Unavailable, UnknownKind
 from holdfast.engine.results import artifacts_of, sound, with_artifacts
+from holdfast.engine.sealing import unseal
 from holdfast.engine.submit import payload_problems
 from holdfast.ports.artifacts import Artifact, Artifacts
 from holdfast.ports.egress import Egress
@@ -25,6 +26,7 @@ from holdfast.ports.handler import Context, Handler, Kinds
 from holdfast.ports.isolation import Isolation
 from holdfast.ports.ledger import Ledger
 from holdfast.ports.limits import Limits
+from holdfast.ports.vault import SecretUnreadable, Vault
 
 log = structlog.get_logger(__name__)
 
@@ -43,9 +45,10 @@ class RunHandler:
         egress: Egress,
         isolation: Isolation,
         limits: Limits,
+        vault: Vault,
     ) -> None:
         self._kinds, self._ledger, self._artifacts = kinds, ledger, artifacts
-        self._egress, self._isolation, self._limits = egress, isolation, limits
+        self._egress, self._isolation, self._limits, self._vault = egress, isolation, limits, vault
 
     async def run(self, claim: Claim) -> Outcome:
         """Run the handler of a claimed attempt. Only a cancellation from outside is raised."""
@@ -59,6 +62,8 @@ class RunHandler:
         except UnknownKind as error:
             advice = f"{error}; install its package in this worker's image"
             return Retry(Failure(None, "UnknownKind", advice))
+        except SecretUnreadable as error:
+            return Retry(Failure(None, "SecretUnreadable", str(error)))
         except Unavailable as error:  # one of our own dependencies: not the job's fault
             log.warning("attempt_parked", why=str(error))
             return Park(UNAVAILABLE_PAUSE, str(error))
@@ -74,7 +79,7 @@ class RunHandler:
             return Retry(Failure(None, type(error).__name__, message, traceback.format_exc(limit=-20)))
 
     async def _handle(self, handler: Handler, claim: Claim) -> Outcome:
-        payload = _payload(handler, claim)
+        payload = self._payload(handler, claim)
         context = self._context(claim)
         limit = handler.time_limit.total_seconds()
         try:
@@ -106,6 +111,14 @@ class RunHandler:
             find=find,
         )
 
+    def _payload(self, handler: Handler, claim: Claim) -> BaseModel:
+        """The payload with its secrets, checked again: the schema may be newer than the job."""
+        try:
+            return handler.Payload.model_validate(unseal(self._vault, handler.Payload, claim.job.payload))
+        except ValidationError as error:
+            problems = "; ".join(f"{pointer}: {message}" for pointer, message in payload_problems(error))
+            raise Rejected(f"the payload does not fit its kind: {problems}", error="InvalidPayload") from None
+
     async def _find(self, tenant: str, job_id: UUID, name: str) -> Artifact:
         job = await self._ledger.job(tenant, job_id)
         for artifact in artifacts_of(job.result if job else None):
@@ -121,12 +134,3 @@ def _cancelled() -> bool:
     """Whether it is this task that somebody cancelled, and not one that the handler awaited."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _payload(handler: Handler, claim: Claim) -> BaseModel:
-    """The payload, checked again: the schema may be newer than the job."""
-    try:
-        return handler.Payload.model_validate(claim.job.payload)
-    except ValidationError as error:
-        problems = "; ".join(f"{pointer}: {message}" for pointer, message in payload_problems(error))
-        raise Rejected(f"the payload does not fit its kind: {problems}", error="InvalidPayload") from None

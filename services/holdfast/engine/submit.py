@@ -13,24 +13,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 import structlog
 from pydantic import ValidationError
 
 from holdfast.domain.envelope import first_ticket
-from holdfast.domain.errors import IdempotencyMismatch, InvalidField, RedisUnavailable, RequestInFlight
+from holdfast.domain.errors import IdempotencyMismatch, InvalidField, RedisUnavailable, RequestInFlight, UnknownKind
 from holdfast.domain.job import Job, JobState
 from holdfast.domain.request import JobRequest
 from holdfast.engine.dispatch import Dispatch
 from holdfast.engine.group import Group
 from holdfast.engine.outbox_bound import OutboxBound
+from holdfast.engine.sealing import seal, unseal
 from holdfast.ports.clock import Clock
 from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.gate import Gate, Held, InFlight, Known
 from holdfast.ports.handler import Handler, Kinds
 from holdfast.ports.ledger import Ledger
+from holdfast.ports.vault import SecretUnreadable, Vault
 
 log = structlog.get_logger(__name__)
 
@@ -53,11 +55,12 @@ class Submit:
         dispatch: Dispatch,
         kinds: Kinds,
         clock: Clock,
+        vault: Vault,
         bound: OutboxBound | None = None,
         faults: Faults = NO_FAULTS,
     ) -> None:
         self._ledger, self._gate, self._dispatch, self._kinds, self._clock = ledger, gate, dispatch, kinds, clock
-        self._bound, self._faults = bound, faults
+        self._vault, self._bound, self._faults = vault, bound, faults
         self._accept: Group[Job, Job] = Group(ledger.accept)
 
     async def submit(self, request: JobRequest) -> Submission:
@@ -67,11 +70,16 @@ class Submit:
         """
         handler = self._kinds.get(request.kind)
         validate(handler, request)
-        job = request.job(self._clock.new_id(), handler.queue, self._clock.now())
+        job = self._sealed(handler, request.job(self._clock.new_id(), handler.queue, self._clock.now()))
         if request.key is None:
             return await self._commit(request, job)
         seen = await self._ask_gate(request, job)
         return seen or await self._commit_held(request, job)
+
+    def _sealed(self, handler: Handler, job: Job) -> Job:
+        """The job without secrets in clear text. Its fingerprint is of the request as it came."""
+        secret = job.callback_secret and self._vault.seal(job.callback_secret)
+        return replace(job, payload=seal(self._vault, handler.Payload, job.payload), callback_secret=secret)
 
     async def _ask_gate(self, request: JobRequest, job: Job) -> Submission | None:
         """The answer of an earlier request, or None when this one is the first (or the gate cannot tell)."""
@@ -114,11 +122,19 @@ class Submit:
             await self._dispatch.send(first_ticket(owner, self._clock.now()))
         return Submission(owner, replayed=False)
 
-    @staticmethod
-    def _replay(request: JobRequest, job: Job, owner: Job) -> Submission:
+    def _replay(self, request: JobRequest, job: Job, owner: Job) -> Submission:
         if owner.fingerprint != job.fingerprint:
-            raise IdempotencyMismatch(owner.idempotency_key, request.differs_from(owner))
+            raise IdempotencyMismatch(owner.idempotency_key, request.differs_from(self._opened(owner)))
         return Submission(owner, replayed=True)
+
+    def _opened(self, job: Job) -> Job:
+        """The job as it was asked for, so that a request can be compared with it."""
+        try:
+            payload = unseal(self._vault, self._kinds.get(job.kind).Payload, job.payload)
+            secret = job.callback_secret and self._vault.open(job.callback_secret)
+        except (UnknownKind, SecretUnreadable):
+            return job
+        return replace(job, payload=payload, callback_secret=secret)
 
     @staticmethod
     async def _tell_gate(telling: Awaitable[None]) -> None:

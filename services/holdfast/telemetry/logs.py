@@ -43,7 +43,7 @@ def configure(level: str, form: Literal["auto", "json", "console"], service: str
         cache_logger_on_first_use=True,
     )
     render: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]  # locals may be secrets
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )

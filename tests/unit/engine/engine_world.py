@@ -13,6 +13,7 @@ from holdfast.adapters.memory.broker import MemoryBroker
 from holdfast.adapters.memory.dead_letters import MemoryDeadLetters
 from holdfast.adapters.memory.gate import MemoryGate
 from holdfast.adapters.memory.ledger import MemoryLedger
+from holdfast.adapters.vault import FernetVault, new_key
 from holdfast.domain.attempt import Claim, Outcome, Refusal, Succeeded, Ticket
 from holdfast.domain.backoff import RetryPolicy
 from holdfast.domain.envelope import Envelope
@@ -187,7 +188,8 @@ class World:
         self.ledger = ShakyLedger(self.clock)
         self.dead_letters = MemoryDeadLetters(self.ledger)
         self.dispatch = Dispatch(self.broker, self.ledger)
-        self.submit = Submit(self.ledger, self.gate, self.dispatch, self.kinds, self.clock)
+        self.vault = FernetVault([new_key()])
+        self.submit = Submit(self.ledger, self.gate, self.dispatch, self.kinds, self.clock, self.vault)
         self.execute = Execute(
             self.ledger,
             self.dispatch,
@@ -199,6 +201,7 @@ class World:
                 cast(Egress, self.platform),
                 cast(Isolation, self.platform),
                 Limits(),
+                self.vault,
             ),
             self.clock,
             worker="here:1",

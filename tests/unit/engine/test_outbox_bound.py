@@ -103,7 +103,7 @@ async def test_a_refused_submit_frees_its_key_and_writes_nothing(
     world, gate = World(), MemoryGate()
     outbox.rows = 3
     await looked(bound, watch)
-    submit = Submit(world.ledger, gate, world.dispatch, world.kinds, world.clock, bound)
+    submit = Submit(world.ledger, gate, world.dispatch, world.kinds, world.clock, world.vault, bound)
     request = make_request(key="k")
     with pytest.raises(OutboxFull):
         await submit.submit(request)

@@ -70,7 +70,7 @@ class WebhookPayload(BaseModel):
     event_type: Annotated[str, Field(pattern=r"^\w+(\.\w+)*$", max_length=128)] | None = None
     """Wraps `body` as Standard Webhooks recommends: `{"type": event_type, "timestamp": …, "data": body}`."""
     headers: Annotated[dict[str, str], Field(max_length=32), AfterValidator(_headers)] = Field(
-        default_factory=dict, repr=False
+        default_factory=dict, repr=False, json_schema_extra={"writeOnly": True}
     )
     secret: Secret | None = None
     secrets: Annotated[list[Secret], Field(min_length=1, max_length=5)] | None = None
