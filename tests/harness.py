@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -178,6 +179,8 @@ class Platform:
 def _text(value: Any) -> str:
     if hasattr(value, "get_secret_value"):
         return str(value.get_secret_value())
+    if isinstance(value, dict):
+        return json.dumps(value)
     if isinstance(value, tuple):
         return "[" + ",".join(f'"{_text(item)}"' for item in value) + "]"
     return str(value)

@@ -36,6 +36,7 @@ from holdfast.adapters.rabbitmq.dead_queue import RabbitDeadQueue
 from holdfast.adapters.rabbitmq.publisher import Publisher
 from holdfast.adapters.rabbitmq.topology import Management, TopologyKeeper
 from holdfast.adapters.redis.gate import RedisGate
+from holdfast.adapters.redis.limiter import RedisLimiter
 from holdfast.adapters.redis.link import RedisLink
 from holdfast.adapters.vault import FernetVault
 from holdfast.domain.errors import HoldfastError
@@ -43,6 +44,7 @@ from holdfast.engine.bury import BuryDead
 from holdfast.engine.conserve import Conservation
 from holdfast.engine.dispatch import Dispatch
 from holdfast.engine.execute import Execute
+from holdfast.engine.meter import Meter, RateLimits
 from holdfast.engine.outbox_bound import OutboxBound
 from holdfast.engine.overview import Look, Watch
 from holdfast.engine.reseal import Reseal
@@ -94,6 +96,7 @@ class ApiRuntime:
 
     core: Core
     submit: Submit
+    meter: Meter
     gate: Gate
     keys: Keys
     dead_letters: DeadLetters
@@ -129,7 +132,7 @@ class OperatorRuntime:
 
 
 def worker_name() -> str:
-    """How a worker process signs its claims: `host:pid`."""
+    """A process among all that there are, and how a worker signs its claims: `host:pid`."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -189,13 +192,16 @@ async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
     """An api process."""
     async with AsyncExitStack() as closing:
         core, db = await _core(settings, closing, name="holdfast api")
-        gate = _gate(settings, _redis(settings, closing))
+        redis = _redis(settings, closing)
+        gate = _gate(settings, redis)
+        limits = RateLimits(settings.rate_limit_key, settings.rate_limit_tenant, settings.rate_limit_overrides)
+        meter = Meter(RedisLimiter(redis, worker_name()), limits)
         bound = OutboxBound(core.outbox, settings.outbox_limit, time.monotonic)
         submit = Submit(core.ledger, gate, core.dispatch, core.kinds, core.clock, core.vault, bound, core.faults)
         census = management(settings)
         closing.callback(census.close)
         watch = Watch(Look(PostgresCensus(db), RabbitCensus(census), PostgresRecent(db), core.clock))
-        yield ApiRuntime(core, submit, gate, PostgresKeys(db), PostgresDeadLetters(db), watch)
+        yield ApiRuntime(core, submit, meter, gate, PostgresKeys(db), PostgresDeadLetters(db), watch)
 
 
 @asynccontextmanager

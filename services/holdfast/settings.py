@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, PlainSerializer, PlainValidator, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from holdfast.domain.bucket import Rate
 from holdfast.ports.limits import Limits
+
+OFF = "off"
+
+
+def _rate(value: Any) -> Rate | None:
+    if value is None or isinstance(value, Rate):
+        return value
+    return None if str(value).strip().lower() == OFF else Rate.parse(str(value))
+
+
+RateLimit = Annotated[
+    Rate | None, NoDecode, PlainValidator(_rate), PlainSerializer(lambda rate: str(rate) if rate else OFF)
+]
+"""A rate as text; None is `off`."""
 
 
 class Settings(BaseSettings):
@@ -46,6 +61,15 @@ class Settings(BaseSettings):
     second, so each api process may exceed it by what it accepts within one."""
     publish_window: int = 500
     """Messages on the way to the broker without a confirm, per process (measured best between 100 and 1,000)."""
+
+    # Rate limits. Jobs by the second, minute or hour, and how many may come at once.
+    rate_limit_key: RateLimit = Rate(1000, 10_000)
+    """What each API key may submit: `1000/s burst 10000`, `600/m`, `10/h`, or `off`. Without a burst it is what one
+    second brings. A batch counts as many jobs as it has; a repeated Idempotency-Key counts again."""
+    rate_limit_tenant: RateLimit = Rate(2000, 20_000)
+    """What each tenant may submit, with all its keys together."""
+    rate_limit_overrides: dict[str, RateLimit] = {}
+    """Those of single tenants and keys, as JSON: `{"tenant:acme": "5000/s burst 50000", "key:nightly": "off"}`."""
 
     # Running
     worker_concurrency_render: int = Field(default=2, ge=1)

@@ -11,8 +11,9 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
-from holdfast.api import problems, schemas
+from holdfast.api import problems, rate_limit, schemas
 from holdfast.api.auth import requires
+from holdfast.api.rate_limit import ChargedOne
 from holdfast.api.state import State, StateDep, answer, cursor_id, next_cursor
 from holdfast.domain import signed_url
 from holdfast.domain.errors import HoldfastError, InvalidField, NotCancellable, NotFound
@@ -33,6 +34,7 @@ LOOK_EVERY = 0.1
 REPLAYED = {"Idempotent-Replayed": "true"}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: {"description": "A problem document that names the field", "content": {problems.MEDIA_TYPE: {}}},
+    429: {"description": "More than the rate limit lets through; `RateLimit` and `Retry-After` say when to go on"},
     503: {"description": "A dependency is away; `Retry-After` says when to try again"},
 }
 
@@ -57,6 +59,7 @@ async def submit(
     body: schemas.JobIn,
     state: StateDep,
     caller: Submitter,
+    charged: ChargedOne,
     key: Key = None,
     traceparent: Annotated[str | None, Header()] = None,
 ) -> Response:
@@ -64,14 +67,21 @@ async def submit(
     _check_key(key, "header:Idempotency-Key")
     submission = await state.runtime.submit.submit(body.request(caller.tenant, key, traceparent))
     headers = {"Location": f"/v1/jobs/{submission.job.id}"} | (REPLAYED if submission.replayed else {})
-    return answer(state.show(submission.job), 202, headers)
+    return answer(state.show(submission.job), 202, headers | rate_limit.headers(charged))
 
 
 @router.post("/batch", status_code=207, response_model=schemas.BatchOut, responses=PROBLEMS)
 async def submit_batch(body: schemas.BatchIn, state: StateDep, caller: Submitter) -> Response:
-    """Accept up to 1,000 jobs. Each has an outcome of its own; a refused one does not hold up the others."""
-    requests = [job.request(caller.tenant, job.idempotency_key, None) for job in body.jobs]
-    return answer({"outcomes": await asyncio.gather(*(_outcome(state, request) for request in requests))}, 207)
+    """Accept up to 1,000 jobs. Each has an outcome of its own; a refused one does not hold up the others.
+
+    Each job counts against the rate limit: when it lets some of them through, these are the first ones.
+    """
+    charged = await rate_limit.charge(state, caller, len(body.jobs))
+    requests = [job.request(caller.tenant, job.idempotency_key, None) for job in body.jobs[: charged.granted]]
+    outcomes = await asyncio.gather(*(_outcome(state, request) for request in requests))
+    if charged.granted < charged.cost:
+        outcomes += [_refused(charged.refusal())] * (charged.cost - charged.granted)
+    return answer({"outcomes": outcomes}, 207, rate_limit.headers(charged))
 
 
 @router.get("", response_model=schemas.JobsOut)
@@ -160,9 +170,14 @@ async def _outcome(state: State, request: JobRequest) -> dict[str, Any]:
         _check_key(request.key, "/idempotency_key")
         submission = await state.runtime.submit.submit(request)
     except HoldfastError as error:
-        problem = problems.of(error)
-        return {"status": problem.status, "problem": problem.document}
+        return _refused(error)
     return {"status": 202, "replayed": submission.replayed, "job": state.show(submission.job)}
+
+
+def _refused(error: HoldfastError) -> dict[str, Any]:
+    """The outcome of a job that was not accepted."""
+    problem = problems.of(error)
+    return {"status": problem.status, "problem": problem.document}
 
 
 def _check_key(key: str | None, pointer: str) -> None:

@@ -5,6 +5,7 @@ No traceback and no input value reaches a client: a problem says what failed, wh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from http import HTTPStatus
@@ -24,8 +25,6 @@ log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
 RETRY_SOON = timedelta(seconds=2)
 """What a client is told to wait while a dependency is away."""
-RETRY_LATER = timedelta(seconds=15)
-"""And while what has piled up meanwhile must be worked off first."""
 
 
 class Problem(Exception):
@@ -51,11 +50,13 @@ class Problem(Exception):
             "detail": detail,
             **members,
         }
+        if retry_after is not None:  # also for one job of a batch, which has no headers
+            self.document["retry_after"] = max(1, math.ceil(retry_after.total_seconds()))
 
     def response(self, instance: str) -> Response:
         """The HTTP answer."""
         if self.retry_after is not None:
-            self.headers["Retry-After"] = str(max(1, round(self.retry_after.total_seconds())))
+            self.headers["Retry-After"] = str(self.document["retry_after"])
         body = orjson.dumps({**self.document, "instance": instance})
         return Response(body, self.status, headers=self.headers, media_type=MEDIA_TYPE)
 
@@ -77,15 +78,26 @@ def of(error: errors.HoldfastError) -> Problem:
             return Problem(404, "not-found", "Not found", str(error))
         case errors.NotCancellable():
             return Problem(409, "not-cancellable", "Not cancellable", str(error), state=error.state)
-        case errors.OutboxFull():
-            detail = (
-                "too many jobs wait for rabbitmq, which is away; nothing was done, send the same request again later"
-            )
-            return Problem(503, "outbox-full", "Outbox full", detail, retry_after=RETRY_LATER, dependency="rabbitmq")
+        case errors.NotAdmitted():
+            return not_admitted(error)
         case errors.Unavailable():
             return unavailable(error)
         case _:
             return internal()
+
+
+def not_admitted(error: errors.NotAdmitted) -> Problem:
+    """No more is taken now: nothing was done, and the same request may be sent again after a while."""
+    after = error.retry_after
+    match error:
+        case errors.RateLimited():
+            members: dict[str, Any] = {"violated-policies": error.violated}  # of the draft that RateLimit is from
+            return Problem(429, "rate-limited", "Rate limited", str(error), retry_after=after, **members)
+        case _:
+            detail = (
+                "too many jobs wait for rabbitmq, which is away; nothing was done, send the same request again later"
+            )
+            return Problem(503, "outbox-full", "Outbox full", detail, retry_after=after, dependency="rabbitmq")
 
 
 def unavailable(error: errors.Unavailable) -> Problem:

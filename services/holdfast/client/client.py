@@ -127,7 +127,8 @@ class Holdfast:
     def batch(self, requests: Iterable[JobRequest]) -> list[Outcome]:
         """Submit up to 1,000 jobs; return what became of each, in order. Jobs without a key get a new UUID.
 
-        Jobs that the api was too busy for are sent again, with their keys, until the patience ends.
+        Jobs that the api was too busy for, or that a rate limit kept out, are sent again with their keys when it said
+        they may be, until the patience ends.
         """
         jobs = [
             request if request.idempotency_key else request.model_copy(update={"idempotency_key": str(uuid4())})
@@ -143,7 +144,9 @@ class Holdfast:
             outcomes.update(zip(left, sent, strict=True))
             left = [index for index in left if outcomes[index].status in OVERLOADED | {IN_FLIGHT}]
             rounds += 1
-            pause = patience.pause(rounds, 1.0)
+            problems = [outcomes[index].problem for index in left]
+            asked = [problem.retry_after for problem in problems if problem and problem.retry_after]
+            pause = patience.pause(rounds, 1.0, max(asked, default=None))
             if self._wire.clock() + pause >= until:
                 break
             if left:

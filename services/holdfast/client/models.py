@@ -218,6 +218,8 @@ class Problem(_Answer):
     detail: str | None = None
     instance: str | None = None
     errors: tuple[ProblemDetail, ...] = ()
+    retry_after: float | None = None
+    """Seconds, as in the Retry-After header; one job of a batch has no headers."""
 
     @property
     def text(self) -> str:

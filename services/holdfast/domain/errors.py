@@ -12,10 +12,12 @@
     ├── Unavailable                a dependency does not answer; try again
     │   ├── LedgerUnavailable
     │   ├── BrokerUnavailable
-    │   │   ├── Unroutable         the broker answers, but no queue is bound
-    │   │   └── OutboxFull         it has been away for so long that no more jobs are taken
+    │   │   └── Unroutable         the broker answers, but no queue is bound
     │   ├── RedisUnavailable
     │   └── ArtifactsUnavailable
+    ├── NotAdmitted                nothing is wrong with the request, but no more is taken now: come back later
+    │   ├── RateLimited            the caller sends more than it may
+    │   └── OutboxFull             the broker has been away for so long that too much waits for it
     ├── StaleClaim                 another worker took the attempt over; this one's result is void
     └── HandlerError               raised inside a handler, turned into an outcome by `engine.execute`
         ├── Rejected               this job can never succeed: dead-letter it
@@ -28,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from enum import StrEnum
 from uuid import UUID
 
 
@@ -116,17 +119,6 @@ class Unroutable(BrokerUnavailable):
     """RabbitMQ returned a mandatory message: no queue is bound for its routing key."""
 
 
-class OutboxFull(BrokerUnavailable):
-    """So many messages wait for the broker that no more jobs are accepted. Nothing was written."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(
-            f"{limit} messages wait for RabbitMQ, so no more jobs are accepted until it takes them; "
-            "bring RabbitMQ back, or raise HOLDFAST_OUTBOX_LIMIT"
-        )
-        self.limit = limit
-
-
 class RedisUnavailable(Unavailable):
     """Redis does not answer; Postgres alone still keeps every promise."""
 
@@ -137,6 +129,47 @@ class ArtifactsUnavailable(Unavailable):
     """The artifact store does not answer."""
 
     dependency = "artifacts"
+
+
+class RefusedFor(StrEnum):
+    """Why a request is not admitted: what operators count."""
+
+    RATE_LIMIT = "rate_limit"
+    OUTBOX_FULL = "outbox_full"
+
+
+class NotAdmitted(HoldfastError):
+    """No more is taken now, whatever the request is. Nothing was written; `retry_after` is when to send it again."""
+
+    reason: RefusedFor
+    retry_after: timedelta
+
+
+class RateLimited(NotAdmitted):
+    """The caller has used up what it may send; `violated` names the limits, as the RateLimit header does."""
+
+    reason = RefusedFor.RATE_LIMIT
+
+    def __init__(self, violated: Sequence[str], retry_after: timedelta) -> None:
+        super().__init__(
+            f"more jobs came than the rate limit of this {' and this '.join(violated)} lets through; "
+            "send the same request again after Retry-After, or spread the load"
+        )
+        self.violated, self.retry_after = tuple(violated), retry_after
+
+
+class OutboxFull(NotAdmitted):
+    """So many messages wait for a broker that is away that no more jobs are accepted."""
+
+    reason = RefusedFor.OUTBOX_FULL
+    retry_after = timedelta(seconds=15)
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} messages wait for RabbitMQ, so no more jobs are accepted until it takes them; "
+            "bring RabbitMQ back, or raise HOLDFAST_OUTBOX_LIMIT"
+        )
+        self.limit = limit
 
 
 class StaleClaim(HoldfastError):
