@@ -20,6 +20,7 @@ from holdfast.adapters.artifacts import ObstoreArtifacts
 from holdfast.adapters.egress import AiohttpEgress
 from holdfast.adapters.faults import FolderFaults
 from holdfast.adapters.isolation.pool import SubprocessIsolation
+from holdfast.adapters.postgres.audit import PostgresAudit
 from holdfast.adapters.postgres.census import PostgresCensus
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.dead_letters import PostgresDeadLetters
@@ -44,6 +45,7 @@ from holdfast.engine.bury import BuryDead
 from holdfast.engine.conserve import Conservation
 from holdfast.engine.dispatch import Dispatch
 from holdfast.engine.execute import Execute
+from holdfast.engine.issue_keys import IssueKeys
 from holdfast.engine.meter import Meter, RateLimits
 from holdfast.engine.outbox_bound import OutboxBound
 from holdfast.engine.overview import Look, Watch
@@ -53,6 +55,7 @@ from holdfast.engine.run import RunHandler
 from holdfast.engine.submit import Submit
 from holdfast.handlers.registry import installed
 from holdfast.ports.artifacts import Artifacts
+from holdfast.ports.audit import Audit
 from holdfast.ports.broker import Broker
 from holdfast.ports.clock import Clock, SystemClock
 from holdfast.ports.dead_letters import DeadLetters
@@ -99,7 +102,9 @@ class ApiRuntime:
     meter: Meter
     gate: Gate
     keys: Keys
+    issue_keys: IssueKeys
     dead_letters: DeadLetters
+    audit: Audit
     watch: Watch
 
 
@@ -129,6 +134,7 @@ class OperatorRuntime:
     gate: RedisGate
     dead_queue: DeadQueue
     bury: BuryDead
+    audit: Audit
 
 
 def worker_name() -> str:
@@ -167,11 +173,12 @@ def topology_keeper(settings: Settings) -> TopologyKeeper:
 
 
 @asynccontextmanager
-async def keys(settings: Settings) -> AsyncIterator[Keys]:
+async def keys(settings: Settings) -> AsyncIterator[tuple[Keys, IssueKeys]]:
     """The key store alone."""
     db = database(settings, pool=1)
+    store = PostgresKeys(db)
     try:
-        yield PostgresKeys(db)
+        yield store, IssueKeys(store, SystemClock())
     finally:
         await db.close()
 
@@ -200,8 +207,18 @@ async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
         submit = Submit(core.ledger, gate, core.dispatch, core.kinds, core.clock, core.vault, bound, core.faults)
         census = management(settings)
         closing.callback(census.close)
-        watch = Watch(Look(PostgresCensus(db), RabbitCensus(census), PostgresRecent(db), core.clock))
-        yield ApiRuntime(core, submit, meter, gate, PostgresKeys(db), PostgresDeadLetters(db), watch)
+        keys = PostgresKeys(db)
+        yield ApiRuntime(
+            core=core,
+            submit=submit,
+            meter=meter,
+            gate=gate,
+            keys=keys,
+            issue_keys=IssueKeys(keys, core.clock),
+            dead_letters=PostgresDeadLetters(db),
+            audit=PostgresAudit(db),
+            watch=Watch(Look(PostgresCensus(db), RabbitCensus(census), PostgresRecent(db), core.clock)),
+        )
 
 
 @asynccontextmanager
@@ -265,6 +282,7 @@ async def operator(settings: Settings) -> AsyncIterator[OperatorRuntime]:
             gate=gate,
             dead_queue=dead_queue,
             bury=BuryDead(core.ledger, core.outbox, PostgresDeadLetters(db), core.dispatch, core.clock, core.faults),
+            audit=PostgresAudit(db),
         )
 
 

@@ -11,11 +11,13 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
+from starlette.types import ASGIApp
 
 from holdfast import __version__, bootstrap
-from holdfast.api import dead_letters, health, jobs, kinds, metrics, problems, stats, uploads
+from holdfast.api import audit, dead_letters, health, jobs, keys, kinds, metrics, problems, stats, uploads
 from holdfast.api.auth import Authenticator, open_to_anonymous
 from holdfast.api.body_limit import BodyLimit
+from holdfast.api.request_id import RequestId
 from holdfast.api.state import State
 from holdfast.domain.errors import HoldfastError
 from holdfast.settings import Settings
@@ -43,15 +45,26 @@ def create(settings: Settings) -> FastAPI:
             app.state.authenticator = Authenticator(runtime.keys, settings)
             yield
 
-    app = FastAPIOffline(
+    app: FastAPI = FastAPIOffline(
         title="Holdfast", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None
     )
     problems.install(app)
+    _surround(app)
     app.add_middleware(BodyLimit, limit=lambda path: _body_limit(settings, path))
-    for module in (jobs, uploads, dead_letters, kinds, stats, health, metrics):
+    for module in (jobs, uploads, dead_letters, kinds, stats, keys, audit, health, metrics):
         app.include_router(module.router)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     return app
+
+
+def _surround(app: FastAPI) -> None:
+    """Put what holds for every answer around all of the application, so that a 500 has it too."""
+    inner = app.build_middleware_stack
+
+    def outer() -> ASGIApp:
+        return RequestId(inner())
+
+    app.build_middleware_stack = outer  # type: ignore[method-assign]
 
 
 def serve(settings: Settings) -> None:

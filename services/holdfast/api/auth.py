@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from ipaddress import ip_address
 
 from fastapi import Request
@@ -18,7 +19,7 @@ from holdfast.ports.keys import Keys
 from holdfast.settings import Settings
 
 CACHED = 10.0
-"""Seconds that an answer about a key is kept: how late a revocation can be noticed."""
+"""Seconds that an answer about a key is kept: how late a revocation, or the end of a key's time, can be noticed."""
 LARGEST_CACHE = 10_000
 ANONYMOUS = Caller(DEFAULT_TENANT, "anonymous (development)", frozenset(Role))
 
@@ -47,7 +48,7 @@ class Authenticator:
             raise _unauthorized("the Authorization header must be `Bearer hf_…`")
         caller = await self._look_up(key_digest(key.strip()))
         if caller is None:
-            raise _unauthorized("the API key is unknown or revoked; ask its owner for a new one")
+            raise _unauthorized("the API key is unknown, revoked or past its time; ask its owner for a new one")
         return caller
 
     async def _look_up(self, digest: bytes) -> Caller | None:
@@ -60,16 +61,17 @@ class Authenticator:
         return caller
 
 
-def requires(role: Role) -> Callable[[Request], Awaitable[Caller]]:
-    """A dependency that yields the caller, if it has `role`."""
+def requires(role: Role, *others: Role) -> Callable[[Request], Awaitable[Caller]]:
+    """A dependency that yields the caller, if it has `role` or one of the others."""
 
     async def check(request: Request) -> Caller:
         authenticator: Authenticator = request.app.state.authenticator
         caller = await authenticator.caller(request.headers.get("authorization"))
-        if role not in caller.roles:
+        if caller.roles.isdisjoint({role, *others}):
             detail = f"the API key {caller.name!r} lacks the role {role.value!r}"
             raise Problem(403, "forbidden", "Forbidden", detail, role=role.value)
-        return caller
+        address = request.client.host if request.client else None
+        return replace(caller, address=address, request_id=request.scope.get("request_id"))
 
     return check
 

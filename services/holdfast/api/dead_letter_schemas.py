@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
-from holdfast.api.schemas import Instant, Priority, priority_number
+from holdfast.api.schemas import Instant, Priority, Reason, priority_number
 from holdfast.domain.dead_letter import DeadLetter, DeadReason
 
 
@@ -67,6 +67,7 @@ class ReplayIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     priority: Annotated[Priority | None, Field(description="Instead of the job's own.")] = None
+    reason: Reason | None = None
 
 
 class DropIn(BaseModel):
@@ -74,7 +75,7 @@ class DropIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    reason: Reason
 
 
 class DeadLetterFilter(BaseModel):
@@ -100,6 +101,7 @@ class BulkReplayIn(BaseModel):
     limit: Annotated[int | None, Field(ge=1, description="At most so many; all without it.")] = None
     rate: Annotated[float | None, Field(gt=0, le=1_000, description="Jobs a second.")] = None
     priority: Annotated[Priority | None, Field(description="Instead of each job's own: low is kind.")] = None
+    reason: Reason | None = None
 
 
 class BulkReplayOut(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,14 +12,17 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
+from holdfast.api import audit
 from holdfast.api import dead_letter_schemas as schemas
 from holdfast.api.auth import requires
 from holdfast.api.problems import Problem
 from holdfast.api.schemas import JobOut
 from holdfast.api.state import State, StateDep, answer, cursor_id, next_cursor
+from holdfast.domain.audit import AuditAction, AuditEntry
 from holdfast.domain.dead_letter import DeadLetter
 from holdfast.domain.errors import NotFound
 from holdfast.domain.tenancy import Caller, Role
+from holdfast.engine.audited import audited
 from holdfast.ports.dead_letters import DeadLetterQuery
 from holdfast.ports.faults import FaultPoint
 
@@ -72,16 +76,24 @@ async def replay_many(body: schemas.BulkReplayIn, state: StateDep, caller: Opera
     """Replay all that match and can be replayed, oldest first; with `dry_run` only count them."""
     query = replace(_query(caller, body.filter, CHUNK, None, settled=False), replayable=True, oldest_first=True)
     matched = min(await state.runtime.dead_letters.count(query), body.limit or sys.maxsize)
-    replayed = 0 if body.dry_run else await _replay_many(state, query, matched, body)
-    skipped = 0 if body.dry_run else matched - replayed
-    return answer({"matched": matched, "replayed": replayed, "skipped": skipped, "dry_run": body.dry_run})
+    counts = {"matched": matched, "replayed": 0, "skipped": 0, "dry_run": body.dry_run}
+    if not body.dry_run:
+        chosen = body.model_dump(mode="json", exclude={"reason", "dry_run"}, exclude_none=True)
+        entry = audit.entry(state, caller, AuditAction.DEAD_LETTERS_REPLAY, "dead-letters", body.reason, chosen)
+        async with audited(state.runtime.audit, entry) as details:
+            async for replayed in _replay_many(state, query, matched, body):
+                details |= {"matched": matched, "replayed": replayed}
+                counts |= {"replayed": replayed}
+        counts["skipped"] = matched - counts["replayed"]
+    return answer(counts)
 
 
 @router.post("/{letter_id}/replay", status_code=202, response_model=JobOut)
 async def replay(letter_id: UUID, body: schemas.ReplayIn, state: StateDep, caller: Operator) -> Response:
     """Queue the job again: the same id and key, a fresh attempt budget, no deadline."""
     letter = await _letter(state, caller, letter_id)
-    if not await _replay(state, letter, schemas.priority_or_none(body.priority)):
+    entry = _entry(state, caller, AuditAction.DEAD_LETTER_REPLAY, letter, body.reason)
+    if not await _replay(state, letter, schemas.priority_or_none(body.priority), entry):
         detail = f"dead letter {letter_id} cannot be replayed: it was replayed or dropped before, or has no job of ours"
         raise Problem(409, "not-replayable", "Not replayable", detail)
     job = await state.runtime.core.ledger.any_job(letter.job_id) if letter.job_id else None
@@ -93,36 +105,46 @@ async def replay(letter_id: UUID, body: schemas.ReplayIn, state: StateDep, calle
 @router.post("/{letter_id}/drop", response_model=schemas.DeadLetterOut)
 async def drop(letter_id: UUID, body: schemas.DropIn, state: StateDep, caller: Operator) -> Response:
     """Take a dead letter off the list. Its row stays, with who dropped it and why."""
-    await _letter(state, caller, letter_id)
-    dropped = await state.runtime.dead_letters.drop(letter_id, caller.name, body.reason)
+    letter = await _letter(state, caller, letter_id)
+    entry = _entry(state, caller, AuditAction.DEAD_LETTER_DROP, letter, body.reason)
+    dropped = await state.runtime.dead_letters.drop(letter_id, caller.name, body.reason, entry)
     if dropped is None:
         raise Problem(409, "not-droppable", "Not droppable", f"dead letter {letter_id} was replayed or dropped before")
     return answer(schemas.dead_letter_out(dropped))
 
 
-async def _replay_many(state: State, query: DeadLetterQuery, wanted: int, body: schemas.BulkReplayIn) -> int:
-    """Replay chunk by chunk. A replayed letter matches no more, so the next chunk is what is left."""
+async def _replay_many(
+    state: State, query: DeadLetterQuery, wanted: int, body: schemas.BulkReplayIn
+) -> AsyncIterator[int]:
+    """Replay chunk by chunk, telling how many there are so far. A replayed letter matches no more, so the next chunk
+    is what is left.
+    """
     replayed = 0
     while replayed < wanted:
         found = await state.runtime.dead_letters.find(replace(query, limit=min(CHUNK, wanted - replayed)))
         before = replayed
         for letter in found:
             replayed += await _replay(state, letter, schemas.priority_or_none(body.priority))
+            yield replayed
             if body.rate:
                 await asyncio.sleep(1 / body.rate)
         if replayed == before:
             break
-    return replayed
 
 
-async def _replay(state: State, letter: DeadLetter, priority: int | None) -> bool:
+async def _replay(state: State, letter: DeadLetter, priority: int | None, entry: AuditEntry | None = None) -> bool:
     """Commit the replay, then publish; what cannot be published now the steward publishes later."""
-    ticket = await state.runtime.dead_letters.replay(letter.id, priority)
+    ticket = await state.runtime.dead_letters.replay(letter.id, priority, entry)
     if ticket is None:
         return False
     state.runtime.core.faults.reach(FaultPoint.REPLAY_COMMITTED)
     await state.runtime.core.dispatch.send(ticket)
     return True
+
+
+def _entry(state: State, caller: Caller, action: AuditAction, letter: DeadLetter, reason: str | None) -> AuditEntry:
+    about = {"job_id": letter.job_id and str(letter.job_id), "tenant": letter.tenant, "kind": letter.kind}
+    return audit.entry(state, caller, action, letter.id, reason, about)
 
 
 async def _traceback(state: State, letter: DeadLetter) -> str | None:

@@ -11,11 +11,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
-from holdfast.api import problems, rate_limit, schemas
+from holdfast.api import audit, problems, rate_limit, schemas
 from holdfast.api.auth import requires
 from holdfast.api.rate_limit import ChargedOne
 from holdfast.api.state import State, StateDep, answer, cursor_id, next_cursor
 from holdfast.domain import signed_url
+from holdfast.domain.audit import AuditAction
 from holdfast.domain.errors import HoldfastError, InvalidField, NotCancellable, NotFound
 from holdfast.domain.idempotency import MAX_KEY_LENGTH, valid_key
 from holdfast.domain.job import ENDED, Job, JobState
@@ -39,6 +40,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 Submitter = Annotated[Caller, Depends(requires(Role.SUBMIT))]
+Canceller = Annotated[Caller, Depends(requires(Role.SUBMIT, Role.OPERATE))]
 Reader = Annotated[Caller, Depends(requires(Role.READ))]
 Key = Annotated[
     str | None,
@@ -155,9 +157,17 @@ async def artifact(
 
 
 @router.post("/{job_id}/cancel", response_model=schemas.JobOut, responses={409: {"description": "Ended already"}})
-async def cancel(job_id: UUID, state: StateDep, caller: Submitter) -> Response:
-    """Cancel a job that has not ended. A running attempt is ended within seconds; its effect may have happened."""
-    job = await state.runtime.core.ledger.cancel(caller.tenant, job_id)
+async def cancel(job_id: UUID, state: StateDep, caller: Canceller, body: schemas.CancelIn | None = None) -> Response:
+    """Cancel a job that has not ended. A running attempt is ended within seconds; its effect may have happened.
+
+    With the role `operate` it may be any tenant's, and goes to the audit trail.
+    """
+    tenant: str | None = caller.tenant
+    entry = None
+    if Role.OPERATE in caller.roles:
+        tenant = None
+        entry = audit.entry(state, caller, AuditAction.JOB_CANCEL, job_id, body.reason if body else None)
+    job = await state.runtime.core.ledger.cancel(tenant, job_id, entry)
     if job is None:
         raise _no_job(job_id)
     if job.state is not JobState.CANCELLED:

@@ -46,6 +46,10 @@ def _in_utc(value: datetime) -> datetime:
 
 
 Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Reason = Annotated[
+    str, StringConstraints(min_length=1, max_length=500), Field(description="Why; kept in the audit trail.")
+]
+"""What an operator says of an action."""
 
 IMAGE_EXAMPLE: JsonDict = {
     "kind": "image.transform",
@@ -138,6 +142,14 @@ class BatchIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     jobs: Annotated[list[BatchJobIn], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class CancelIn(BaseModel):
+    """Why a job is cancelled."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason | None = None
 
 
 class FailureOut(BaseModel):

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from holdfast.cli.session import ExitCode, fail, say, settings_or_exit
+from holdfast.cli import show, values
+from holdfast.cli.session import ExitCode, fail, person_on_server, say, settings_or_exit
 from holdfast.domain.tenancy import DEFAULT_TENANT, Role
 
 if TYPE_CHECKING:
-    from holdfast.ports.keys import Keys
+    from holdfast.engine.issue_keys import IssueKeys
+    from holdfast.ports.keys import ApiKey, Keys
 
 T = TypeVar("T")
 SETUP = "Set-up"
+Why = Annotated[str | None, typer.Option("--reason", help="Why; kept in the audit trail.")]
 
 db = typer.Typer(no_args_is_help=True, help="The ledger's schema.")
 topology = typer.Typer(no_args_is_help=True, help="RabbitMQ's exchanges, queues and policies.")
@@ -77,41 +81,65 @@ def diff() -> None:
 def create(
     name: Annotated[str, typer.Argument(help="Whose key it is; shows in the audit trail.")],
     tenant: Annotated[str, typer.Option(help="The tenant that it acts for.")] = DEFAULT_TENANT,
-    role: Annotated[list[Role] | None, typer.Option(help="submit, read or operate; several may be given.")] = None,
+    role: Annotated[list[Role] | None, typer.Option(help="submit, read, operate, admin; several may be given.")] = None,
+    expires: Annotated[str | None, typer.Option(help="End by itself after so long: 12h, 90d.")] = None,
+    reason: Why = None,
 ) -> None:
-    """Make an API key and print it: this is the only time that it can be seen."""
-    from holdfast.domain.tenancy import key_digest, new_key
-    from holdfast.ports.clock import SystemClock
+    """Make an API key and print it: this is the only time that it can be seen.
 
-    key = new_key()
+    It writes to the ledger itself, so it also makes the first key of all.
+    """
     roles = role or [Role.SUBMIT, Role.READ]
-    _with_keys(lambda store: store.add(SystemClock().new_id(), name, tenant, roles, key_digest(key)))
-    say(f"key of {name!r} for the tenant {tenant!r} with the roles {', '.join(roles)}; keep it, it is not shown again:")
-    typer.echo(key)
+    expires_at = datetime.now(UTC) + values.duration(expires) if expires else None
+    key, text = _with_keys(lambda _, keys: keys.issue(person_on_server(), name, tenant, roles, expires_at, reason))
+    until = f" until {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else ""
+    say(
+        f"key of {name!r} for the tenant {tenant!r} with the roles {', '.join(roles)}{until}; "
+        "keep it, it is not shown again:"
+    )
+    typer.echo(text)
 
 
 @keys.command("list")
 def list_keys() -> None:
     """List the keys, without their text."""
-    for key in _with_keys(lambda store: store.all()):
-        state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "in force"
-        typer.echo(f"{key.name}\t{key.tenant}\t{','.join(sorted(key.roles))}\t{key.created_at:%Y-%m-%d %H:%M}\t{state}")
+    for key in _with_keys(lambda store, _: store.all()):
+        used = f"used {key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never used"
+        fields = key.prefix or "", key.name, key.tenant, ",".join(sorted(key.roles)), used, _state(key)
+        typer.echo("\t".join(map(show.plain, fields)))
 
 
 @keys.command("revoke")
-def revoke(name: Annotated[str, typer.Argument(help="The name that the key was made with.")]) -> None:
+def revoke(
+    name: Annotated[str, typer.Argument(help="The name that the key was made with, or its id.")],
+    reason: Why = None,
+) -> None:
     """Revoke the keys of a name; the api notices within ten seconds."""
-    if not _with_keys(lambda store: store.revoke(name)):
+
+    async def work(_: Keys, keys: IssueKeys) -> int:
+        found = await keys.named(name)
+        return len([key for key in found if await keys.revoke(person_on_server(), key, reason)])
+
+    if not _with_keys(work):
         fail(ExitCode.REFUSED, f"there is no key in force with the name {name!r}", "`holdfast keys list` shows them.")
     say(f"revoked {name!r}")
 
 
-def _with_keys(work: Callable[[Keys], Awaitable[T]]) -> T:
+def _state(key: ApiKey) -> str:
+    if key.revoked_at:
+        return f"revoked {key.revoked_at:%Y-%m-%d %H:%M}"
+    if key.expires_at is None:
+        return "in force"
+    verb = "ends" if key.in_force(datetime.now(UTC)) else "ended"
+    return f"{verb} {key.expires_at:%Y-%m-%d %H:%M}"
+
+
+def _with_keys(work: Callable[[Keys, IssueKeys], Awaitable[T]]) -> T:
     """Run one question against the key store."""
     from holdfast import bootstrap
 
     async def main() -> T:
-        async with bootstrap.keys(settings_or_exit()) as store:
-            return await work(store)
+        async with bootstrap.keys(settings_or_exit()) as (store, issue):
+            return await work(store, issue)
 
     return asyncio.run(main())

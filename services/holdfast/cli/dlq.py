@@ -131,6 +131,7 @@ def replay(
     priority: Annotated[
         str | None, typer.Option(help="In place of the jobs' own: high, default, low, or 0 to 31.")
     ] = None,
+    why: Annotated[str | None, typer.Option(help="Why; kept in the audit trail.")] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,
@@ -145,7 +146,7 @@ def replay(
                 if dry_run:
                     say(f"would replay {letter_id} ({_why(client, letter_id)})")
                     continue
-                job = client.replay(letter_id, priority=level)
+                job = client.replay(letter_id, priority=level, reason=why)
                 say(f"{letter_id} replayed: job {job.id} is {job.state}")
                 if json:
                     show.emit_json(job)
@@ -158,7 +159,7 @@ def replay(
             show.emit_json(found) if json else None
             return
         _confirm(f"Replay {matched} dead letters{f' at {rate:g} a second' if rate else ''}?", yes)
-        total = _replay_all(client, only, _Pace(matched, rate), level)
+        total = _replay_all(client, only, _Pace(matched, rate), level, why)
     if json:
         show.emit_json(total)
     if total.replayed < total.matched:
@@ -216,7 +217,9 @@ class _Pace:
         return done / self.rate if self.rate else 0.0
 
 
-def _replay_all(client: Holdfast, only: DeadLetterFilter, pace: _Pace, priority: str | int | None) -> BulkReplay:
+def _replay_all(
+    client: Holdfast, only: DeadLetterFilter, pace: _Pace, priority: str | int | None, why: str | None
+) -> BulkReplay:
     """Replay chunk after chunk, until as many as matched are done or none is left."""
     from holdfast.client import BulkReplay
 
@@ -225,7 +228,7 @@ def _replay_all(client: Holdfast, only: DeadLetterFilter, pace: _Pace, priority:
     try:
         while replayed < pace.total:
             time.sleep(max(0.0, began + pace.due(replayed) - time.monotonic()))
-            done = client.replay_all(only, limit=pace.chunk(replayed), rate=pace.rate, priority=priority)
+            done = client.replay_all(only, limit=pace.chunk(replayed), rate=pace.rate, priority=priority, reason=why)
             if not done.replayed:
                 break
             replayed += done.replayed

@@ -66,6 +66,8 @@ def reconcile(
             async for repair in repairs.Reconciliation(runtime, act=yes).steps():
                 tell(repair)
                 done.append(repair)
+            if yes:
+                await repairs.put_on_record(runtime, done)
         return done
 
     def tell(repair: Repair) -> None:

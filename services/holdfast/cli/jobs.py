@@ -129,13 +129,18 @@ def list_jobs(
     say(f"{len(found)} jobs" + (f"; --limit {limit} may hide older ones" if len(found) == limit else ""))
 
 
-def cancel(job_id: JobId, json: Json = False, url: Url = None) -> None:
+def cancel(
+    job_id: JobId,
+    reason: Annotated[str | None, typer.Option(help="Why; kept in the audit trail when an operator cancels.")] = None,
+    json: Json = False,
+    url: Url = None,
+) -> None:
     """Cancel a job that has not ended. Exit code 3 when it succeeded or died.
 
     A running attempt is ended within seconds; its effect may have happened.
     """
     with session(url) as client:
-        job = client.cancel(job_id)
+        job = client.cancel(job_id, reason=reason)
     say(f"{job.id} is {job.state}")
     if json:
         show.emit_json(job)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from holdfast import __version__
-from holdfast.cli import admin, doctor, jobs, secrets, serve, watch
+from holdfast.cli import admin, audit, doctor, jobs, secrets, serve, watch
 from holdfast.cli.session import CONNECTION, EXIT_CODES, run
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ serve.register(app)
 admin.register(app)
 secrets.register(app)
 doctor.register(app)
+audit.register(app)
 
 
 def _version(wanted: bool) -> None:

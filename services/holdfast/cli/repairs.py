@@ -23,6 +23,8 @@ from uuid import UUID
 
 from holdfast import bootstrap
 from holdfast.cli.checks import look
+from holdfast.cli.session import person_on_server, say
+from holdfast.domain.audit import AuditAction, AuditEntry
 from holdfast.domain.envelope import Envelope
 from holdfast.domain.errors import BrokerUnavailable, Unavailable
 from holdfast.domain.topology import DEAD
@@ -162,6 +164,17 @@ class Reconciliation:
         if seen.queues is None or seen.unaccounted is None:
             raise BrokerUnavailable("RabbitMQ's management API does not answer, so messages cannot be counted")
         return seen.queues, seen.unaccounted
+
+
+async def put_on_record(runtime: bootstrap.OperatorRuntime, done: Sequence[Repair]) -> None:
+    """One entry of the audit trail for what was repaired; afterwards, for a ledger that is away stops no repair."""
+    repaired = {repair.name: repair.error or repair.says for repair in done if repair.found or repair.error}
+    new_id = runtime.core.clock.new_id()
+    entry = AuditEntry(new_id, person_on_server(), AuditAction.RECONCILE, "platform", details=repaired)
+    try:
+        await runtime.audit.record(entry)
+    except Unavailable as error:
+        say(f"this is not in the audit trail: {error}")
 
 
 def _said(count: int, what: str, details: Sequence[str] = ()) -> str:

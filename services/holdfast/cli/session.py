@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from holdfast.domain.errors import HoldfastError, Unavailable
 
 if TYPE_CHECKING:
     from holdfast.client import Holdfast, ProblemError
+    from holdfast.domain.audit import Actor
     from holdfast.settings import Settings
 
 
@@ -126,6 +129,17 @@ def settings_or_exit() -> Settings:
     except ValidationError as error:
         wrong = "; ".join(f"HOLDFAST_{'__'.join(map(str, it['loc'])).upper()}: {it['msg']}" for it in error.errors())
         fail(ExitCode.USAGE, f"the settings in the environment are wrong: {wrong}", "Correct or unset these variables.")
+
+
+def person_on_server() -> Actor:
+    """Whoever runs a command that needs no key, for the audit trail."""
+    from holdfast.domain.audit import Actor
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        user = str(os.getuid())
+    return Actor.on_server(user, socket.gethostname())
 
 
 def _address(url: str | None) -> tuple[str, str | None]:

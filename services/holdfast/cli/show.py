@@ -19,7 +19,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from holdfast.client import Attempt, DeadLetter, DeadLetterGroup, Failure, Job, Kind
+    from holdfast.client import Attempt, AuditEntry, DeadLetter, DeadLetterGroup, Failure, Job, Kind
 
 STATE_STYLE: Mapping[str, str] = {
     "scheduled": "cyan",
@@ -34,7 +34,7 @@ STATE_STYLE: Mapping[str, str] = {
 }
 WIDE = 220
 """Columns of a table that no terminal limits."""
-_FLEXIBLE = frozenset({"message", "failure", "tags", "payload fields (* required)"})
+_FLEXIBLE = frozenset({"message", "reason", "details", "failure", "tags", "payload fields (* required)"})
 _NEVER_CUT: Mapping[str, int] = {"id": 36, "state": 9, "fingerprint": 16}
 """Least widths: an id that is cut cannot be copied."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -244,6 +244,17 @@ def plain(text: str) -> str:
 def when(at: datetime | None) -> str:
     """A moment to the second, in UTC."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ") if at else ""
+
+
+def audit_table(entries: Iterable[AuditEntry]) -> Table:
+    """One row for each deed."""
+    table = _table("at", "actor", "role", "action", "target", "outcome", "reason", "details")
+    for entry in entries:
+        actor = f"{entry.actor.tenant}/{entry.actor.name}"
+        about = " ".join(f"{name}={_json(value)}" for name, value in entry.details.items() if value is not None)
+        deed = entry.action, entry.target, entry.outcome, entry.reason or "", about
+        _row(table, when(entry.at), actor, entry.actor.role, *deed)
+    return table
 
 
 def _json(value: Any) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -21,24 +20,18 @@ from holdfast.client.errors import CorruptDownload, WaitTimeout
 from holdfast.client.models import (
     Attempt,
     AttemptList,
-    BulkReplay,
-    DeadLetter,
-    DeadLetterFilter,
-    DeadLetterGroup,
-    GroupList,
     Job,
     JobPage,
     JobRequest,
     Kind,
     KindList,
-    LetterPage,
     Outcome,
     OutcomeList,
-    Page,
     Priority,
     Readiness,
     Upload,
 )
+from holdfast.client.operations import Operations, part
 from holdfast.client.patience import Patience
 from holdfast.client.wire import IN_FLIGHT, OVERLOADED, Repeat, Wire
 
@@ -46,15 +39,11 @@ LONGEST_POLL = 30.0
 """The api holds a `?wait=` no longer than this (seconds)."""
 SHORTEST_POLL = 0.25
 """Least time between two polls, should something on the way answer long polls at once."""
-PAGE = 100
-"""Jobs or letters asked for at a time; iterators go on by cursor."""
 BATCH = 1000
 """Most jobs in one batch."""
-MANY, UNHURRIED = 10_000, 100.0
-"""How many letters, at how many a second, a bulk replay without a limit or a rate is waited for."""
 
 
-class Holdfast:
+class Holdfast(Operations):
     """A connection to the api at `url`. Use it as a context manager, or call `close`. Not for sharing across threads
     while it is being closed; otherwise thread-safe, as httpx is.
     """
@@ -160,7 +149,7 @@ class Holdfast:
 
     def get(self, job_id: str) -> Job:
         """The job as it stands."""
-        return self._wire.parse(Job, self._wire.call("GET", f"/v1/jobs/{_part(job_id)}"))
+        return self._wire.parse(Job, self._wire.call("GET", f"/v1/jobs/{part(job_id)}"))
 
     def wait(self, job_id: str, timeout: float = 300.0) -> Job:
         """Return the job when it has ended, whichever way; raise WaitTimeout after `timeout` seconds."""
@@ -181,7 +170,7 @@ class Holdfast:
         patience = self._wire.patience
         return self._wire.call(
             "GET",
-            f"/v1/jobs/{_part(job_id)}",
+            f"/v1/jobs/{part(job_id)}",
             params={"wait": f"{seconds:.3f}".rstrip("0").rstrip(".")} if seconds else {},
             within=seconds + patience.total,
             answer_within=seconds + patience.per_request,
@@ -200,20 +189,22 @@ class Holdfast:
 
     def attempts(self, job_id: str) -> tuple[Attempt, ...]:
         """The attempts of a job, oldest first."""
-        response = self._wire.call("GET", f"/v1/jobs/{_part(job_id)}/attempts")
+        response = self._wire.call("GET", f"/v1/jobs/{part(job_id)}/attempts")
         return self._wire.parse(AttemptList, response).attempts
 
-    def cancel(self, job_id: str) -> Job:
+    def cancel(self, job_id: str, *, reason: str | None = None) -> Job:
         """Cancel a job that has not ended; a cancelled one stays so. ProblemError 409 when it succeeded or died.
 
-        A running attempt is ended within seconds; its effect may have happened.
+        A running attempt is ended within seconds; its effect may have happened. `reason` is kept in the audit trail
+        when the key has the role `operate`.
         """
-        return self._wire.parse(Job, self._wire.call("POST", f"/v1/jobs/{_part(job_id)}/cancel"))
+        body = {"reason": reason} if reason else None
+        return self._wire.parse(Job, self._wire.call("POST", f"/v1/jobs/{part(job_id)}/cancel", json=body))
 
     def download(self, job: Job | str, name: str) -> bytes:
         """The bytes of an artifact. Given a Job, they are checked against the size and digest that it lists."""
         job_id = job.id if isinstance(job, Job) else job
-        path = f"/v1/jobs/{_part(job_id)}/artifacts/{_part(name)}"
+        path = f"/v1/jobs/{part(job_id)}/artifacts/{part(name)}"
         data = self._wire.call("GET", path, follow_redirects=True, headers={"Accept": "*/*"}).content
         listed = next((link for link in job.artifacts if link.name == name), None) if isinstance(job, Job) else None
         if listed and (len(data), hashlib.sha256(data).hexdigest()) != (listed.size, listed.sha256):
@@ -237,79 +228,3 @@ class Holdfast:
         """Whether the api can take jobs, and which dependency keeps it from that."""
         response = self._wire.call("GET", "/readyz", accept=frozenset({503}))
         return self._wire.parse(Readiness, response)
-
-    # Dead letters
-
-    def dead_letters(
-        self,
-        only: DeadLetterFilter | None = None,
-        *,
-        settled: bool = False,
-        limit: int | None = None,
-    ) -> Iterator[DeadLetter]:
-        """The dead letters that fit, newest first; those replayed or dropped only when `settled`."""
-        query = (only or DeadLetterFilter()).body() | ({"settled": "true"} if settled else {})
-        yield from self._pages("/v1/dead-letters", query, LetterPage, limit)
-
-    def dead_letter_groups(
-        self, only: DeadLetterFilter | None = None, *, limit: int | None = None
-    ) -> tuple[DeadLetterGroup, ...]:
-        """Equal failures among the letters that fit, the most frequent first; at most `limit` (up to 200) groups."""
-        query = (only or DeadLetterFilter()).body() | ({"limit": limit} if limit else {})
-        return self._wire.parse(GroupList, self._wire.call("GET", "/v1/dead-letters/groups", params=query)).groups
-
-    def dead_letter(self, letter_id: str) -> DeadLetter:
-        """One dead letter, with its headers and body."""
-        return self._wire.parse(DeadLetter, self._wire.call("GET", f"/v1/dead-letters/{_part(letter_id)}"))
-
-    def replay(self, letter_id: str, *, priority: Priority | None = None) -> Job:
-        """Run the letter's job again: same id, same key, a fresh attempt budget."""
-        body = {} if priority is None else {"priority": priority}
-        path = f"/v1/dead-letters/{_part(letter_id)}/replay"
-        return self._wire.parse(Job, self._wire.call("POST", path, repeat=Repeat.UNSENT, json=body))
-
-    def drop(self, letter_id: str, reason: str) -> DeadLetter:
-        """Mark the letter as dropped; it stays on record with who dropped it, and why."""
-        path = f"/v1/dead-letters/{_part(letter_id)}/drop"
-        return self._wire.parse(
-            DeadLetter, self._wire.call("POST", path, repeat=Repeat.UNSENT, json={"reason": reason})
-        )
-
-    def replay_all(
-        self,
-        only: DeadLetterFilter,
-        *,
-        dry_run: bool = False,
-        limit: int | None = None,
-        rate: float | None = None,
-        priority: Priority | None = None,
-    ) -> BulkReplay:
-        """Replay every letter that fits and whose job is still dead, oldest first, `rate` a second.
-
-        Without `limit` that is all of them. The api answers when it is done, so ask for many in several calls.
-        """
-        asked = {"limit": limit, "rate": rate, "priority": priority}
-        body = {"filter": only.body(), "dry_run": dry_run} | {name: it for name, it in asked.items() if it is not None}
-        duration = 60.0 + (0.0 if dry_run else (limit or MANY) / (rate or UNHURRIED))
-        response = self._wire.call(
-            "POST", "/v1/dead-letters/replay", repeat=Repeat.UNSENT, within=duration, answer_within=duration, json=body
-        )
-        return self._wire.parse(BulkReplay, response)
-
-    def _pages(self, path: str, query: Mapping[str, Any], page: type[Page], limit: int | None) -> Iterator[Any]:
-        params = {name: value for name, value in query.items() if value is not None}
-        left = limit
-        while left is None or left > 0:
-            size = PAGE if left is None else min(PAGE, left)
-            answer = self._wire.parse(page, self._wire.call("GET", path, params=params | {"limit": size}))
-            items = answer.items()
-            yield from items if left is None else items[:left]
-            left = None if left is None else left - len(items)
-            if not answer.next_cursor:
-                return
-            params["cursor"] = answer.next_cursor
-
-
-def _part(text: str) -> str:
-    """One segment of a path, so that an id or a name never reaches another route."""
-    return quote(text, safe="")

@@ -202,6 +202,30 @@ class BulkReplay(_Answer):
     dry_run: bool = False
 
 
+class Actor(_Answer):
+    """Who acted, and in which role. `key_id` is None on the server's command line."""
+
+    tenant: str
+    name: str
+    role: str
+    key_id: str | None = None
+    address: str | None = None
+
+
+class AuditEntry(_Answer):
+    """One action of an operator. An `outcome` that stays `begun` says that it may have happened."""
+
+    id: str
+    at: datetime
+    actor: Actor
+    action: str
+    target: str
+    reason: str | None = None
+    details: Mapping[str, Any] = Field(default_factory=dict)
+    outcome: str
+    request_id: str | None = None
+
+
 class ProblemDetail(_Answer):
     """One field that is wrong, by its JSON pointer (RFC 6901)."""
 
@@ -281,6 +305,16 @@ class LetterPage(Page):
     def items(self) -> Sequence[DeadLetter]:
         """The letters."""
         return self.dead_letters
+
+
+class AuditPage(Page):
+    """`GET /v1/audit`."""
+
+    entries: tuple[AuditEntry, ...]
+
+    def items(self) -> Sequence[AuditEntry]:
+        """The entries."""
+        return self.entries
 
 
 class AttemptList(BaseModel):

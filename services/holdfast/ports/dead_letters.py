@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from holdfast.domain.audit import AuditEntry
 from holdfast.domain.dead_letter import DeadLetter, DeadLetterGroup, DeadReason
 from holdfast.domain.envelope import Envelope
 
@@ -58,13 +59,17 @@ class DeadLetters(Protocol):
         """One dead letter."""
         ...
 
-    async def replay(self, letter_id: UUID, priority: int | None) -> Envelope | None:
+    async def replay(self, letter_id: UUID, priority: int | None, entry: AuditEntry | None = None) -> Envelope | None:
         """Queue the letter's DEAD job again, same id and key, with a fresh attempt budget; None if it cannot be.
 
-        The envelope's outbox row is committed. Attempt numbers go on counting, so that old tickets stay void.
+        The envelope's outbox row is committed, and the audit entry, unless the replay is part of a bulk that has one.
+        Attempt numbers go on counting, so that old tickets stay void.
         """
         ...
 
-    async def drop(self, letter_id: UUID, by: str, why: str) -> DeadLetter | None:
-        """Mark the letter as dropped; its row stays. None when it is unknown, replayed or dropped already."""
+    async def drop(self, letter_id: UUID, by: str, why: str, entry: AuditEntry | None = None) -> DeadLetter | None:
+        """Mark the letter as dropped and commit the entry; its row stays.
+
+        None, and no entry, when the letter is unknown, replayed or dropped already.
+        """
         ...

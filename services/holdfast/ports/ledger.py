@@ -13,6 +13,7 @@ from typing import Protocol
 from uuid import UUID
 
 from holdfast.domain.attempt import Attempt, Claim, Refusal, Ticket
+from holdfast.domain.audit import AuditEntry
 from holdfast.domain.dead_letter import Failure
 from holdfast.domain.job import Job, JobState
 from holdfast.domain.settlement import Settlement
@@ -91,8 +92,10 @@ class Ledger(Protocol):
         """The attempts of a job, oldest first."""
         ...
 
-    async def cancel(self, tenant: str, job_id: UUID) -> Job | None:
+    async def cancel(self, tenant: str | None, job_id: UUID, entry: AuditEntry | None = None) -> Job | None:
         """Cancel a job that has not ended; return the job as it now is, None when unknown.
+
+        Without a tenant it may be anybody's, for an operator. The entry is committed if the cancellation takes place.
 
         A running attempt loses its claim: its effect may have happened or not, and its outcome is not recorded. An
         ended job is returned as it is, so the caller sees from the state whether the cancellation took place.

@@ -7,6 +7,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from holdfast.adapters.memory.ledger import MemoryLedger
+from holdfast.domain.audit import AuditEntry
 from holdfast.domain.dead_letter import DeadLetter, DeadLetterGroup
 from holdfast.domain.envelope import Envelope
 from holdfast.domain.job import JobState
@@ -59,7 +60,7 @@ class MemoryDeadLetters:
         """One letter by its id."""
         return self.letters.get(letter_id)
 
-    async def replay(self, letter_id: UUID, priority: int | None) -> Envelope | None:
+    async def replay(self, letter_id: UUID, priority: int | None, entry: AuditEntry | None = None) -> Envelope | None:
         """Revive the job and mark the letter."""
         letter = self.letters.get(letter_id)
         if letter is None or letter.job_id is None or letter.replayed_at or letter.dropped_at:
@@ -78,15 +79,17 @@ class MemoryDeadLetters:
             deadline=None,
         )
         self.letters[letter_id] = replace(letter, replayed_at=self._ledger.clock.now())
+        self._ledger.audit.keep(entry)
         return self._ledger.requeue(record)
 
-    async def drop(self, letter_id: UUID, by: str, why: str) -> DeadLetter | None:
+    async def drop(self, letter_id: UUID, by: str, why: str, entry: AuditEntry | None = None) -> DeadLetter | None:
         """Mark the letter."""
         letter = self.letters.get(letter_id)
         if letter is None or letter.replayed_at or letter.dropped_at:
             return None
         dropped = replace(letter, dropped_at=self._ledger.clock.now(), dropped_by=by, drop_reason=why)
         self.letters[letter_id] = dropped
+        self._ledger.audit.keep(entry)
         return dropped
 
 

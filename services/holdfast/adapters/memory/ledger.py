@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from holdfast.adapters.memory.audit import MemoryAudit
 from holdfast.domain.attempt import Attempt, AttemptState, Claim, Refusal, Ticket, refusal
+from holdfast.domain.audit import AuditEntry
 from holdfast.domain.backoff import LONGEST_BROKER_WAIT
 from holdfast.domain.dead_letter import Failure
 from holdfast.domain.envelope import Envelope, envelope
@@ -46,6 +48,7 @@ class MemoryLedger:
         self._owners: dict[tuple[str, str], UUID] = {}
         self._attempts: dict[tuple[UUID, int], Attempt] = {}
         self.outbox: dict[tuple[UUID, int], Envelope] = {}
+        self.audit = MemoryAudit(clock)
 
     # -- the ledger -------------------------------------------------------------------------------------------
 
@@ -165,9 +168,9 @@ class MemoryLedger:
         """Oldest first."""
         return [attempt for (owner, _), attempt in sorted(self._attempts.items()) if owner == job_id]
 
-    async def cancel(self, tenant: str, job_id: UUID) -> Job | None:
+    async def cancel(self, tenant: str | None, job_id: UUID, entry: AuditEntry | None = None) -> Job | None:
         """Cancel unless it has ended."""
-        job = await self.job(tenant, job_id)
+        job = await self.any_job(job_id) if tenant is None else await self.job(tenant, job_id)
         if job is None or job.state not in CANCELLABLE:
             return job
         record, now = self.records[job_id], self.clock.now()
@@ -178,6 +181,7 @@ class MemoryLedger:
         record.token += 1
         record.since, record.lease_until = now, None
         self.outbox = {key: ticket for key, ticket in self.outbox.items() if key[0] != job_id}
+        self.audit.keep(entry)
         return record.job
 
     async def ping(self) -> None:

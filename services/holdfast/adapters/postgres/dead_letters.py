@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from holdfast.adapters.postgres import rows
+from holdfast.adapters.postgres import audit, rows
 from holdfast.adapters.postgres.database import Database
+from holdfast.domain.audit import AuditEntry
 from holdfast.domain.dead_letter import DeadLetter, DeadLetterGroup, DeadReason
 from holdfast.domain.envelope import Envelope
 from holdfast.domain.topology import JOBS
@@ -63,14 +64,17 @@ WITH letter AS (
   INSERT INTO outbox (job_id, token, attempt, exchange, routing_key, priority)
   SELECT id, token, attempt, '{JOBS}', queue, priority FROM moved
   RETURNING *
-)
+) {audit.audited("moved", "$3")}
 SELECT tickets.*, moved.kind, moved.idempotency_key, moved.traceparent
 FROM tickets JOIN moved ON moved.id = tickets.job_id
 """
 
-DROP = """
-UPDATE dead_letters SET dropped_at = now(), dropped_by = $2, drop_reason = $3
-WHERE id = $1 AND replayed_at IS NULL AND dropped_at IS NULL RETURNING *
+DROP = f"""
+WITH dropped AS (
+  UPDATE dead_letters SET dropped_at = now(), dropped_by = $2, drop_reason = $3
+  WHERE id = $1 AND replayed_at IS NULL AND dropped_at IS NULL RETURNING *
+) {audit.audited("dropped", "$4")}
+SELECT * FROM dropped
 """
 
 
@@ -131,14 +135,14 @@ class PostgresDeadLetters:
         row = await self._db.one("SELECT * FROM dead_letters WHERE id = $1", letter_id)
         return row and rows.to_dead_letter(row)
 
-    async def replay(self, letter_id: UUID, priority: int | None) -> Envelope | None:
+    async def replay(self, letter_id: UUID, priority: int | None, entry: AuditEntry | None = None) -> Envelope | None:
         """One transaction marks the letter, revives the job and writes its ticket."""
-        row = await self._db.one(REPLAY, letter_id, priority)
+        row = await self._db.one(REPLAY, letter_id, priority, audit.values(entry))
         return row and rows.to_envelope(row)
 
-    async def drop(self, letter_id: UUID, by: str, why: str) -> DeadLetter | None:
+    async def drop(self, letter_id: UUID, by: str, why: str, entry: AuditEntry | None = None) -> DeadLetter | None:
         """The row stays, with who and why."""
-        row = await self._db.one(DROP, letter_id, by, why)
+        row = await self._db.one(DROP, letter_id, by, why, audit.values(entry))
         return row and rows.to_dead_letter(row)
 
 

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from holdfast.adapters.postgres import rows
+from holdfast.adapters.postgres import audit, rows
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.schema import check_version
 from holdfast.domain.attempt import Attempt, Claim, Refusal, Ticket, refusal
+from holdfast.domain.audit import AuditEntry
 from holdfast.domain.dead_letter import Failure
 from holdfast.domain.errors import StaleClaim
 from holdfast.domain.job import Job, JobState
@@ -127,7 +128,7 @@ SELECT id FROM held
 
 CANCEL = f"""
 WITH target AS (
-  SELECT {rows.JOB_COLUMNS} FROM jobs WHERE id = $1 AND tenant = $2 FOR UPDATE
+  SELECT {rows.JOB_COLUMNS} FROM jobs WHERE id = $1 AND ($2::text IS NULL OR tenant = $2) FOR UPDATE
 ), cancelled AS (
   UPDATE jobs SET state = 'cancelled', since = now(), finished_at = now(), due_at = NULL, lease_until = NULL,
                   token = token + 1
@@ -139,7 +140,7 @@ WITH target AS (
     AND attempts.state = 'running'
 ), unsent AS (
   DELETE FROM outbox USING cancelled WHERE outbox.job_id = cancelled.id
-)
+) {audit.audited("cancelled", "$3")}
 SELECT * FROM cancelled UNION ALL SELECT * FROM target WHERE NOT EXISTS (SELECT FROM cancelled)
 """
 
@@ -260,9 +261,9 @@ class PostgresLedger:
         found = await self._db.all("SELECT * FROM attempts WHERE job_id = $1 ORDER BY number", job_id)
         return list(map(rows.to_attempt, found))
 
-    async def cancel(self, tenant: str, job_id: UUID) -> Job | None:
+    async def cancel(self, tenant: str | None, job_id: UUID, entry: AuditEntry | None = None) -> Job | None:
         """Cancel unless it has ended; its ticket, when it arrives, is refused as settled."""
-        row = await self._db.one(CANCEL, job_id, tenant)
+        row = await self._db.one(CANCEL, job_id, tenant, audit.values(entry))
         return row and rows.to_job(row)
 
     async def ping(self) -> None:
