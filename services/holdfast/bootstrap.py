@@ -40,7 +40,10 @@ from holdfast.adapters.redis.gate import RedisGate
 from holdfast.adapters.redis.limiter import RedisLimiter
 from holdfast.adapters.redis.link import RedisLink
 from holdfast.adapters.vault import FernetVault
+from holdfast.domain.backlog import BacklogLimits
 from holdfast.domain.errors import HoldfastError
+from holdfast.engine.admission import Admission
+from holdfast.engine.backlog_bound import BacklogBound
 from holdfast.engine.bury import BuryDead
 from holdfast.engine.conserve import Conservation
 from holdfast.engine.dispatch import Dispatch
@@ -201,23 +204,22 @@ async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
         core, db = await _core(settings, closing, name="holdfast api")
         redis = _redis(settings, closing)
         gate = _gate(settings, redis)
-        limits = RateLimits(settings.rate_limit_key, settings.rate_limit_tenant, settings.rate_limit_overrides)
-        meter = Meter(RedisLimiter(redis, worker_name()), limits)
-        bound = OutboxBound(core.outbox, settings.outbox_limit, time.monotonic)
-        submit = Submit(core.ledger, gate, core.dispatch, core.kinds, core.clock, core.vault, bound, core.faults)
-        census = management(settings)
-        closing.callback(census.close)
+        rabbit = management(settings)
+        closing.callback(rabbit.close)
+        broker = RabbitCensus(rabbit)
+        admission = _admission(core, broker)
+        submit = Submit(core.ledger, gate, core.dispatch, core.kinds, core.clock, core.vault, admission, core.faults)
         keys = PostgresKeys(db)
         yield ApiRuntime(
             core=core,
             submit=submit,
-            meter=meter,
+            meter=_meter(settings, redis),
             gate=gate,
             keys=keys,
             issue_keys=IssueKeys(keys, core.clock),
             dead_letters=PostgresDeadLetters(db),
             audit=PostgresAudit(db),
-            watch=Watch(Look(PostgresCensus(db), RabbitCensus(census), PostgresRecent(db), core.clock)),
+            watch=Watch(Look(PostgresCensus(db), broker, PostgresRecent(db), core.clock)),
         )
 
 
@@ -302,6 +304,19 @@ def _redis(settings: Settings, closing: AsyncExitStack) -> RedisLink:
 
 def _gate(settings: Settings, link: RedisLink) -> RedisGate:
     return RedisGate(link, hold=settings.gate_hold, memory=settings.gate_memory)
+
+
+def _meter(settings: Settings, link: RedisLink) -> Meter:
+    limits = RateLimits(settings.rate_limit_key, settings.rate_limit_tenant, settings.rate_limit_overrides)
+    return Meter(RedisLimiter(link, worker_name()), limits)
+
+
+def _admission(core: Core, broker: RabbitCensus) -> Admission:
+    limits = BacklogLimits(timedelta(seconds=core.settings.backlog_wait), core.settings.backlog_jobs)
+    return Admission(
+        OutboxBound(core.outbox, core.settings.outbox_limit, time.monotonic),
+        BacklogBound(broker, limits, time.monotonic),
+    )
 
 
 def _retain(core: Core, retention: Retention) -> Retain:

@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     outbox_limit: int = Field(default=100_000, ge=1)
     """Messages that may wait for a RabbitMQ that is away; past it new jobs are refused with 503. Counted once a
     second, so each api process may exceed it by what it accepts within one."""
+    backlog_wait: float = Field(default=3600.0, gt=0)
+    """Longest wait in a work queue, by its length and how fast it has been worked off lately, at which jobs of priority
+    `high` are still accepted; `default` up to three quarters of it, `low` up to half. 503 past it."""
+    backlog_jobs: int = Field(default=200_000, ge=1)
+    """The same by the number of jobs that wait, whatever the rate is."""
     publish_window: int = 500
     """Messages on the way to the broker without a confirm, per process (measured best between 100 and 1,000)."""
 

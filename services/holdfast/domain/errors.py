@@ -17,6 +17,7 @@
     │   └── ArtifactsUnavailable
     ├── NotAdmitted                nothing is wrong with the request, but no more is taken now: come back later
     │   ├── RateLimited            the caller sends more than it may
+    │   ├── BacklogFull            too many jobs wait before this one
     │   └── OutboxFull             the broker has been away for so long that too much waits for it
     ├── StaleClaim                 another worker took the attempt over; this one's result is void
     └── HandlerError               raised inside a handler, turned into an outcome by `engine.execute`
@@ -135,6 +136,7 @@ class RefusedFor(StrEnum):
     """Why a request is not admitted: what operators count."""
 
     RATE_LIMIT = "rate_limit"
+    BACKLOG = "backlog"
     OUTBOX_FULL = "outbox_full"
 
 
@@ -156,6 +158,20 @@ class RateLimited(NotAdmitted):
             "send the same request again after Retry-After, or spread the load"
         )
         self.violated, self.retry_after = tuple(violated), retry_after
+
+
+class BacklogFull(NotAdmitted):
+    """So many jobs wait in a queue that one more of this priority would wait for too long."""
+
+    reason = RefusedFor.BACKLOG
+
+    def __init__(self, queue: str, priority: str, ready: int, wait: timedelta | None, retry_after: timedelta) -> None:
+        lasting = f", which takes about {wait.total_seconds():.0f} s" if wait is not None else ""
+        super().__init__(
+            f"{ready} jobs wait in the queue {queue!r}{lasting}: too many for one more of priority {priority}; nothing "
+            "was done, send the same request again after Retry-After"
+        )
+        self.queue, self.priority, self.ready, self.retry_after = queue, priority, ready, retry_after
 
 
 class OutboxFull(NotAdmitted):

@@ -34,9 +34,13 @@ class JobRequest:
         chosen = {**self._lasting(), "delay": self.delay and self.delay.total_seconds(), "run_at": self.run_at}
         return fingerprint({name: value for name, value in chosen.items() if value is not None})
 
+    def due_at(self, now: datetime) -> datetime | None:
+        """When the job is to be queued, if the client said so; `now` is when the request is accepted."""
+        return now + self.delay if self.delay else self.run_at
+
     def job(self, job_id: UUID, queue: str, now: datetime) -> Job:
         """The job that this request becomes when it is accepted at `now`."""
-        due_at = now + self.delay if self.delay else self.run_at
+        due_at = self.due_at(now)
         later = due_at is not None and due_at > now
         return Job(
             id=job_id,

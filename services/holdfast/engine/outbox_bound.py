@@ -11,12 +11,12 @@ that were accepted before.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import structlog
 
 from holdfast.domain.errors import LedgerUnavailable, OutboxFull
+from holdfast.engine.occasionally import Occasionally
 from holdfast.ports.outbox import Outbox
 
 log = structlog.get_logger(__name__)
@@ -29,15 +29,13 @@ class OutboxBound:
     """Keeps the outbox from growing past `limit` rows; `monotonic` tells the time in seconds."""
 
     def __init__(self, outbox: Outbox, limit: int, monotonic: Callable[[], float]) -> None:
-        self._outbox, self._limit, self._monotonic = outbox, limit, monotonic
-        self._next = float("-inf")
+        self._outbox, self._limit = outbox, limit
         self._full = False
-        self._counting: asyncio.Task[None] | None = None
+        self._counting = Occasionally(self.count, EVERY, monotonic)
 
     def check(self) -> None:
         """Raise OutboxFull when the last count had reached the bound; begin a new count when that was a while ago."""
-        if self._counting is None and self._monotonic() >= self._next:
-            self._counting = asyncio.create_task(self.count())
+        self._counting.poke()
         if self._full:
             raise OutboxFull(self._limit)
 
@@ -47,9 +45,6 @@ class OutboxBound:
             full = await self._outbox.size(self._limit) >= self._limit
         except LedgerUnavailable:
             return
-        finally:
-            self._next = self._monotonic() + EVERY
-            self._counting = None
         if full != self._full:
             log.warning("outbox_full" if full else "outbox_has_room_again", limit=self._limit)
         self._full = full

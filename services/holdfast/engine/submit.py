@@ -1,7 +1,8 @@
-"""Accept a job: validate, ask the gate, commit, publish.
+"""Accept a job: see that there is room, validate, ask the gate, commit, publish.
 
 Invariants. 202 is answered only after the commit of the job and its outbox row. One key makes one job: the
-ledger's UNIQUE decides, and the gate only answers sooner.
+ledger's UNIQUE decides, and the gate only answers sooner. What is refused for want of room was not looked at: a
+repetition of an accepted request is refused like any other, and answered when it is sent again.
 
     crash after …      what happens
     hold               the hold expires within seconds; nothing was accepted, nothing was promised
@@ -23,9 +24,9 @@ from holdfast.domain.envelope import first_ticket
 from holdfast.domain.errors import IdempotencyMismatch, InvalidField, RedisUnavailable, RequestInFlight, UnknownKind
 from holdfast.domain.job import Job, JobState
 from holdfast.domain.request import JobRequest
+from holdfast.engine.admission import Admission
 from holdfast.engine.dispatch import Dispatch
 from holdfast.engine.group import Group
-from holdfast.engine.outbox_bound import OutboxBound
 from holdfast.engine.sealing import seal, unseal
 from holdfast.ports.clock import Clock
 from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
@@ -56,21 +57,24 @@ class Submit:
         kinds: Kinds,
         clock: Clock,
         vault: Vault,
-        bound: OutboxBound | None = None,
+        admission: Admission | None = None,
         faults: Faults = NO_FAULTS,
     ) -> None:
         self._ledger, self._gate, self._dispatch, self._kinds, self._clock = ledger, gate, dispatch, kinds, clock
-        self._vault, self._bound, self._faults = vault, bound, faults
+        self._vault, self._admission, self._faults = vault, admission, faults
         self._accept: Group[Job, Job] = Group(ledger.accept)
 
     async def submit(self, request: JobRequest) -> Submission:
         """Accept the request, or return what an earlier one with its key became.
 
-        Raises UnknownKind, InvalidField, IdempotencyMismatch, RequestInFlight, LedgerUnavailable, OutboxFull.
+        Raises UnknownKind, InvalidField, IdempotencyMismatch, RequestInFlight, LedgerUnavailable, OutboxFull,
+        BacklogFull.
         """
-        handler = self._kinds.get(request.kind)
+        handler, now = self._kinds.get(request.kind), self._clock.now()
+        if self._admission is not None:
+            self._admission.check(request, handler.queue, now)
         validate(handler, request)
-        job = self._sealed(handler, request.job(self._clock.new_id(), handler.queue, self._clock.now()))
+        job = self._sealed(handler, request.job(self._clock.new_id(), handler.queue, now))
         if request.key is None:
             return await self._commit(request, job)
         seen = await self._ask_gate(request, job)
@@ -112,8 +116,6 @@ class Submit:
         return submission
 
     async def _commit(self, request: JobRequest, job: Job) -> Submission:
-        if self._bound is not None:
-            self._bound.check()
         owner = await self._accept(job)
         if owner.id != job.id:
             return self._replay(request, job, owner)

@@ -66,6 +66,8 @@ class QueueCount:
     ready: int = 0
     unacked: int = 0
     consumers: int = 0
+    taken: int = 0
+    """Deliveries since the broker began to count, without those that came again."""
 
 
 @dataclass(frozen=True, slots=True)

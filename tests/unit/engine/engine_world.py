@@ -32,6 +32,16 @@ from holdfast.ports.isolation import Isolation
 from holdfast.ports.limits import Limits
 from ledger_world import FakeClock, make_request
 
+
+class Stopwatch:
+    """A monotonic clock that the test moves, in seconds."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 Run = Callable[[Context, Any], Awaitable[Outcome]]
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
-from engine_world import World
+from engine_world import Stopwatch, World
 
+from holdfast.adapters.memory.census import MemoryBrokerCensus
 from holdfast.adapters.memory.gate import MemoryGate
+from holdfast.domain.backlog import BacklogLimits
 from holdfast.domain.errors import LedgerUnavailable, OutboxFull
+from holdfast.engine.admission import Admission
+from holdfast.engine.backlog_bound import BacklogBound
 from holdfast.engine.outbox_bound import EVERY, OutboxBound
 from holdfast.engine.submit import Submit
 from holdfast.ports.gate import Held
@@ -30,13 +35,6 @@ class Sized:
         if self.away:
             raise LedgerUnavailable("Postgres is away")
         return min(self.rows, at_most)
-
-
-class Stopwatch:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -97,13 +95,14 @@ async def test_a_ledger_that_is_away_changes_nothing(bound: OutboxBound, outbox:
         bound.check()
 
 
-async def test_a_refused_submit_frees_its_key_and_writes_nothing(
+async def test_a_refused_submit_asks_no_gate_and_writes_nothing(
     bound: OutboxBound, outbox: Sized, watch: Stopwatch
 ) -> None:
     world, gate = World(), MemoryGate()
     outbox.rows = 3
     await looked(bound, watch)
-    submit = Submit(world.ledger, gate, world.dispatch, world.kinds, world.clock, world.vault, bound)
+    admission = Admission(bound, BacklogBound(MemoryBrokerCensus(), BacklogLimits(timedelta(1), 10), watch))
+    submit = Submit(world.ledger, gate, world.dispatch, world.kinds, world.clock, world.vault, admission)
     request = make_request(key="k")
     with pytest.raises(OutboxFull):
         await submit.submit(request)

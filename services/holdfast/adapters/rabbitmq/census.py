@@ -35,6 +35,8 @@ def counts(found: Mapping[str, Mapping[str, Any]]) -> dict[str, QueueCount]:
 def _count(queue: Mapping[str, Any]) -> QueueCount:
     try:
         ready = queue["messages_ready"] + queue.get("messages_dlx", 0)
-        return QueueCount(ready, queue["messages_unacknowledged"], queue.get("consumers", 0))
+        counted = queue.get("message_stats", {})
+        taken = counted.get("deliver_get", 0) - counted.get("redeliver", 0)
+        return QueueCount(ready, queue["messages_unacknowledged"], queue.get("consumers", 0), taken)
     except KeyError:  # just declared, or its leader is away
         raise BrokerUnavailable(f"RabbitMQ cannot say how much {queue['name']} holds") from None

@@ -1,0 +1,76 @@
+"""Overload is refused early: the less urgent first, before any write, and what was accepted ends.
+
+Nothing here measures time. How fast the answers are is shown by `make overload`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from harness import Platform, eventually
+from holdfast.settings import Settings
+
+NOOP: dict[str, Any] = {"kind": "test.noop", "payload": {}}
+PRIORITIES = ("low", "default", "high")
+
+
+@pytest.fixture
+def platform(own_settings: Settings, tmp_path: Path) -> Iterator[Platform]:
+    """An api whose queues may hold forty jobs: twenty for `low`, thirty for `default`. No worker runs."""
+    running = Platform(own_settings.model_copy(update={"backlog_jobs": 40}), tmp_path)
+    running.start("api")
+    running.wait_ready()
+    yield running
+    running.stop_all()
+
+
+def post(api: httpx.Client, priority: str, key: str) -> httpx.Response:
+    return api.post("/v1/jobs", json=NOOP | {"priority": priority}, headers={"Idempotency-Key": key})
+
+
+def refused(api: httpx.Client) -> list[str]:
+    """Which priorities are refused now. A probe is one job, however often it is sent."""
+    return [priority for priority in PRIORITIES if post(api, priority, f"probe-{priority}").status_code == 503]
+
+
+def accepted(api: httpx.Client) -> set[str]:
+    found = api.get("/v1/jobs", params={"limit": 200}).json()["jobs"]
+    return {job["id"] for job in found}
+
+
+def test_the_less_urgent_are_refused_first_before_any_write_and_what_was_accepted_ends(platform: Platform) -> None:
+    with platform.client() as api:
+        outcomes = api.post("/v1/jobs/batch", json={"jobs": [NOOP] * 22}).json()["outcomes"]
+        ids = {outcome["job"]["id"] for outcome in outcomes}
+        ids |= {post(api, priority, f"probe-{priority}").json()["id"] for priority in PRIORITIES}
+        assert len(ids) == 25
+        eventually(lambda: refused(api), lambda seen: seen == ["low"])
+        more = api.post("/v1/jobs/batch", json={"jobs": [NOOP] * 7}).json()["outcomes"]
+        ids |= {outcome["job"]["id"] for outcome in more}
+        eventually(lambda: refused(api), lambda seen: seen == ["low", "default"])
+
+        wrong = {"kind": "test.noop", "payload": {"no": "such field"}, "priority": "low"}
+        answer = api.post("/v1/jobs", json=wrong, headers={"Idempotency-Key": "refused"})
+        assert answer.status_code == 503, "there is no room: the payload is not even looked at"
+        assert answer.headers["content-type"] == "application/problem+json"
+        document = answer.json()
+        assert document["type"] == "urn:holdfast:problem:backlog-full"
+        assert (document["queue"], document["priority"], document["ready"]) == ("custom", "low", 32)
+        assert int(answer.headers["retry-after"]) == document["retry_after"] == 60, "no worker ever took one"
+        mixed = api.post("/v1/jobs/batch", json={"jobs": [NOOP | {"priority": "high"}, NOOP]}).json()["outcomes"]
+        assert [outcome["status"] for outcome in mixed] == [202, 503]
+        ids.add(mixed[0]["job"]["id"])
+        later = api.post("/v1/jobs", json=NOOP | {"delay": 3600})
+        assert later.status_code == 202, "what is due when the backlog may be gone is no part of it"
+        assert accepted(api) == ids | {later.json()["id"]}
+
+        platform.start("worker-webhook")
+        eventually(lambda: refused(api), lambda seen: seen == [], within=40)
+        assert post(api, "low", "refused").json()["id"] not in ids, "the refused key was held by nobody"
+        for job_id in ids:
+            assert api.get(f"/v1/jobs/{job_id}", params={"wait": 20}).json()["state"] == "succeeded"
