@@ -39,6 +39,11 @@ def write_and_hang(request: Mapping[str, Any]) -> None:
     time.sleep(600)
 
 
+def compute(_: Mapping[str, Any]) -> None:
+    while True:
+        pass
+
+
 def hang_with_a_grandchild(request: Mapping[str, Any]) -> None:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     Path(request["file"]).write_text(f"{os.getpid()} {process.pid}")

@@ -97,6 +97,16 @@ async def test_a_hanging_call_is_killed_in_time(isolation: SubprocessIsolation, 
     assert await call(isolation, "echo", value=1) == 1
 
 
+async def test_a_timeout_tells_computing_from_waiting(isolation: SubprocessIsolation) -> None:
+    await call(isolation, "pid")
+    with pytest.raises(IsolatedTimeout) as waited:
+        await call(isolation, "write_and_hang", timeout=1, file=os.devnull)
+    with pytest.raises(IsolatedTimeout, match="of which it computed") as computed:
+        await call(isolation, "compute", timeout=1)
+    assert waited.value.computed < 0.2 * computed.value.limit
+    assert waited.value.computed < computed.value.computed <= 1.2 * computed.value.limit
+
+
 async def test_a_timeout_kills_the_grandchildren_too(isolation: SubprocessIsolation, tmp_path: Path) -> None:
     with pytest.raises(IsolatedTimeout):
         await call(isolation, "hang_with_a_grandchild", timeout=1.5, file=str(tmp_path / "pids"))

@@ -154,6 +154,8 @@ def test_no_ipv6_address_outside_global_unicast_is_permitted_but_wrapped_ones(ad
         "http://ex%61mple.com/",
         "http://%31%32%37.0.0.1/",
         "http://[::1/",
+        "http://[v1.fe80::a+en1]/",
+        "http://[::1%25]/",
         "http://...",
         "http://example..com/",
         "http://2130706433/",

@@ -28,7 +28,11 @@ class CrashCause(StrEnum):
 
 
 class IsolatedTimeout(HandlerError):
-    """The call ran past its time limit and its process group was killed."""
+    """The call ran past its time limit and its process group was killed. `computed` is the processor time it took."""
+
+    def __init__(self, message: str, *, limit: timedelta, computed: timedelta) -> None:
+        super().__init__(message)
+        self.limit, self.computed = limit, computed
 
 
 class IsolatedCrash(HandlerError):

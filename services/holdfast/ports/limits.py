@@ -20,6 +20,8 @@ class Limits(BaseModel):
     """Most pixels in one frame. A decoded pixel costs about 4 bytes: 400 MB at the worst."""
     image_frames: int = 500
     """Most frames or pages of an animation."""
+    image_scans: int = 100
+    """Most scans of a progressive JPEG. Cameras and encoders write about ten; each one walks the whole picture."""
     image_total_pixels: int = 400_000_000
     """Most pixels over all frames."""
     image_timeout: float = 60.0

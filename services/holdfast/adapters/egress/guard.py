@@ -92,7 +92,10 @@ def forbidden(address: Address | str, allow: Allowed = ()) -> str | None:
     `allow` opens networks, whatever IPv6 spelling their addresses come in. A cloud metadata address is opened only
     by an entry for exactly that address: a broad range that happens to contain it is not enough.
     """
-    given = ip_address(address) if isinstance(address, str) else address
+    try:
+        given = ip_address(address)
+    except ValueError:
+        return "no address"
     inner = _unwrapped(given)
     if inner in _METADATA or given in _METADATA:
         exact = any(net.num_addresses == 1 and (inner in net or given in net) for net in allow)

@@ -7,6 +7,7 @@ it. Whether the host's address is permitted is not decided here but in `guard`, 
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
 
 from yarl import URL
 
@@ -45,7 +46,7 @@ def parse(url: str) -> URL:
         raise _invalid(f"has the scheme {parsed.scheme or 'none'!r}; use http or https")
     if not host or not ascii_host:
         raise _invalid("has no host")
-    if ":" not in host and not _NAME.fullmatch(ascii_host):
+    if not (_is_ipv6(host) if ":" in host else _NAME.fullmatch(ascii_host)):
         raise _invalid(f"names the host {host!r}, which is neither a host name nor an address")
     if parsed.user is not None or parsed.password is not None:
         raise _invalid("contains a user name or a password; send credentials in a header")
@@ -59,6 +60,15 @@ def parse(url: str) -> URL:
 def where(url: URL) -> str:
     """The host and port, for messages: never the path or the query, which may carry secrets."""
     return f"{url.host}:{url.port}"
+
+
+def _is_ipv6(host: str) -> bool:
+    """False for what only RFC 3986 knows (`[v1.fe80::a]`): nobody can dial that."""
+    try:
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _odd_number(host: str) -> bool:

@@ -58,12 +58,17 @@ class SubprocessIsolation:
     async def _ask(
         self, child: Child, target: str, request: Mapping[str, Any], timeout: timedelta, memory: int
     ) -> tuple[Any, ...]:
-        seconds = timeout.total_seconds()
+        seconds, before = timeout.total_seconds(), child.computed
         try:
             async with asyncio.timeout(seconds):
                 return await child.ask(target, request, memory)
         except TimeoutError:
-            raise IsolatedTimeout(f"{target} ran past its limit of {seconds:g} s and was killed") from None
+            computed = child.computed - before
+            raise IsolatedTimeout(
+                f"{target} ran past its limit of {seconds:g} s, of which it computed {computed:.1f} s, and was killed",
+                limit=timeout,
+                computed=timedelta(seconds=computed),
+            ) from None
 
     async def _take(self, module: str) -> Child:
         """An idle child that has loaded the module, else a new one while there is room, else any idle one."""

@@ -24,6 +24,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from holdfast.adapters.isolation import frames
 from holdfast.ports.isolation import CrashCause, IsolatedCrash
 
@@ -96,6 +98,15 @@ class Child:
         self.calls += 1
         self.resident = answer[-1]
         return answer
+
+    @property
+    def computed(self) -> float:
+        """Seconds of processor time that it and the children it has reaped took since its start; 0 once it is gone."""
+        try:
+            times = psutil.Process(self._process.pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return float(times.user + times.system + times.children_user + times.children_system)
 
     def kill(self) -> None:
         """SIGKILL the whole group, at once and without waiting."""

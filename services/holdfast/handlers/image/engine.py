@@ -26,6 +26,7 @@ from holdfast.handlers.image.errors import (
     NotAnImage,
     TooManyFrames,
     TooManyPixels,
+    TooManyScans,
     WatermarkInvalid,
 )
 from holdfast.handlers.image.geometry import Plan, Size, place, plan, shrink_on_load
@@ -37,6 +38,7 @@ _LOADERS = ("Jpeg", "Png", "Webp", "Nsgif", "Heif", "Tiff")
 _SAVERS = ("Jpeg", "Png", "Webp", "Cgif", "Heif")
 _ANIMATED = ("gif", "webp")
 _OPAQUE = ("jpeg",)
+_START_OF_SCAN = b"\xff\xda"
 _SIDEWAYS = (5, 6, 7, 8)
 """The Exif orientations with width and height exchanged."""
 _CUT_SHORT = re.compile(
@@ -134,8 +136,11 @@ def _opened(data: bytes, limits: Mapping[str, int]) -> _Source:
     if name is None:
         raise _not_an_image(data, None)
     size = (header.width, header.height)
-    frames = header.get_n_pages() if name in _ANIMATED else 1
+    # Not get_n_pages(), which says 1 when there are 10,000 or more.
+    frames = header.get("n-pages") if name in _ANIMATED and header.get_typeof("n-pages") else 1
     _check_size(size, frames, limits)
+    if name == "jpeg":
+        _check_scans(data, limits)
     orientation = header.get("orientation") if header.get_typeof("orientation") else 1
     return _Source(data, name, size, header.bands, frames, orientation if frames == 1 else 1)
 
@@ -166,6 +171,16 @@ def _check_size(size: Size, frames: int, limits: Mapping[str, int]) -> None:
         raise TooManyPixels(
             f"the animation has {frames} frames of {shape}; at most {limits['total_pixels']:,} pixels are decoded"
         )
+
+
+def _check_scans(data: bytes, limits: Mapping[str, int]) -> None:
+    """Each scan of a progressive JPEG walks all of its coefficients: 260 kB of scans that say nothing take a minute.
+
+    Entropy-coded data never holds the marker, so counting is enough (it finds those of an embedded thumbnail too).
+    """
+    scans = data.count(_START_OF_SCAN)
+    if scans > limits["scans"]:
+        raise TooManyScans(f"the JPEG has {scans} scans; at most {limits['scans']} are decoded")
 
 
 def _work(source: _Source, variant: Mapping[str, Any], limits: Mapping[str, int]) -> _Work:

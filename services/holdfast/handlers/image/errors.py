@@ -6,6 +6,7 @@ Rejected
 ├── ImageDamaged       it cannot be decoded
 ├── TooManyPixels      one frame, all frames, or a wanted size is past its limit
 ├── TooManyFrames      an animation is past its limit
+├── TooManyScans       a progressive JPEG is past its limit
 ├── CropOutside        the crop reaches past the (upright) picture
 ├── WatermarkInvalid   the watermark cannot be drawn
 └── EncodingFailed     the wanted format cannot hold the result
@@ -34,6 +35,10 @@ class TooManyPixels(Rejected):
 
 class TooManyFrames(Rejected):
     """The animation is too long."""
+
+
+class TooManyScans(Rejected):
+    """The progressive JPEG refines its picture too often."""
 
 
 class CropOutside(Rejected):

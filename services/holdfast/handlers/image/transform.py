@@ -65,6 +65,7 @@ class ImageTransform:
         request["limits"] = {
             "pixels": limits.image_pixels,
             "frames": limits.image_frames,
+            "scans": limits.image_scans,
             "total_pixels": limits.image_total_pixels,
             "memory": limits.image_memory,
         }

@@ -14,7 +14,9 @@ the layout finds (imports, fonts, backgrounds) costs one more.
 
 from __future__ import annotations
 
+import functools
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -31,12 +33,16 @@ from holdfast.handlers.pdf.style import page_css, with_counters
 from holdfast.handlers.pdf.template import fill
 
 _MOST_WARNINGS = 50
+_DATA = re.compile(r"(data:[\w/+.-]{0,40})[^\s']*")
+"""An address that is its own content: a warning names its type only."""
+_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF", "TIFF")
 _LEFT_OUT = "holdfast left it out"
 """Marks the complaints of WeasyPrint that `_Fetcher` has a better sentence for."""
 
 
 def render(request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer with the PDF, its pages and warnings; or, unless it is the `last` round, with the `missing` assets."""
+    _guard_pictures()
     PIL.Image.MAX_IMAGE_PIXELS = request["limits"]["pixels"] // 2  # Pillow warns there, and refuses at twice as many
     source = _html(request)
     fetcher = _Fetcher(request["assets"])
@@ -53,7 +59,15 @@ def render(request: Mapping[str, Any]) -> dict[str, Any]:
             answer = None  # it fell over what it misses (as colour profiles do)
     if answer is None:
         return {"missing": list(fetcher.missing), "html": source}
-    return answer | {"warnings": _warnings(fetcher, complaints)}
+    left_out = fetcher.left_out | dict.fromkeys(fetcher.missing, "it was found too late to be fetched")
+    return answer | {"left_out": left_out, "warnings": _warnings(left_out, complaints)}
+
+
+@functools.cache
+def _guard_pictures() -> None:
+    """Once a process: Pillow reads the formats that `image.transform` reads, and none of its forty rarer decoders."""
+    PIL.Image.init()
+    PIL.Image.ID[:] = [name for name in PIL.Image.ID if name in _FORMATS]
 
 
 def _html(request: Mapping[str, Any]) -> str | bytes:
@@ -180,11 +194,14 @@ def _reason(error: Exception, fetcher: _Fetcher) -> str:
     return f"{type(error).__name__}: {str(error)[:300] or 'WeasyPrint does not say why'}"
 
 
-def _warnings(fetcher: _Fetcher, complaints: list[str]) -> list[str]:
+def _warnings(left_out: Mapping[str, str], complaints: list[str]) -> list[str]:
     """One sentence for each thing that is not as the document wants it."""
-    left_out = fetcher.left_out | dict.fromkeys(fetcher.missing, "it was found too late to be fetched")
     said = [f"{url[:200]} was left out: {reason}" for url, reason in left_out.items()]
-    said += [text[:300] for text in complaints if _LEFT_OUT not in text and not text.endswith(tuple(left_out))]
+    said += [
+        _DATA.sub(r"\1…", text)[:300]
+        for text in complaints
+        if _LEFT_OUT not in text and not text.endswith(tuple(left_out))
+    ]
     unique = list(dict.fromkeys(said))
     more = len(unique) - _MOST_WARNINGS
     return [*unique[:_MOST_WARNINGS], f"and {more} more"] if more > 0 else unique

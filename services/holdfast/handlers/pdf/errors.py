@@ -5,6 +5,7 @@ Rejected
 ├── TemplateInvalid     the template cannot be read
 ├── TemplateUndefined   the template uses what the data does not have
 ├── TemplateFailed      the template fell over while it was filled in (or tried what it may not)
+├── AssetRefused        with `require_assets`: an asset is at an address that is never read
 └── LayoutFailed        WeasyPrint cannot lay the document out
 """
 
@@ -27,6 +28,10 @@ class TemplateUndefined(Rejected):
 
 class TemplateFailed(Rejected):
     """The template raised an error, or reached for something that the sandbox keeps from it."""
+
+
+class AssetRefused(Rejected):
+    """The document requires an asset from an address that is never read (a file, or relative to nothing)."""
 
 
 class LayoutFailed(Rejected):

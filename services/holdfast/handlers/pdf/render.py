@@ -17,7 +17,7 @@ from holdfast.domain.attempt import Outcome, Succeeded
 from holdfast.domain.backoff import RetryPolicy
 from holdfast.handlers.isolated import outcome_of
 from holdfast.handlers.pdf.assets import Assets
-from holdfast.handlers.pdf.errors import HtmlTooLarge
+from holdfast.handlers.pdf.errors import AssetRefused, HtmlTooLarge
 from holdfast.handlers.pdf.payload import PdfPayload
 from holdfast.handlers.source import fetch
 from holdfast.ports.handler import DEFAULT_POLICY, Context
@@ -45,6 +45,9 @@ class PdfRender:
             made = await _rendered(context, request, Assets(context, required=payload.require_assets))
         except (IsolatedTimeout, IsolatedCrash) as death:
             return outcome_of(death)
+        if payload.require_assets and made["left_out"]:
+            address, reason = next(iter(made["left_out"].items()))
+            raise AssetRefused(f"{address[:200]} is required and was left out: {reason}")
         artifact = await context.save(payload.name, made["pdf"], "application/pdf")
         return Succeeded(
             {
