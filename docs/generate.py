@@ -23,6 +23,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
+from holdfast.domain.downstream_policy import BUILT_IN, DownstreamPolicy, spoken
 from holdfast.handlers.image.payload import Crop, ImagePayload, Variant, Watermark
 from holdfast.handlers.pdf.payload import Metadata, Page, PageSize, PdfPayload
 from holdfast.handlers.registry import installed
@@ -120,6 +121,21 @@ What stands between a hostile input and a worker. Set one by its name after `HOL
 The time limit of a whole attempt belongs to its kind (`holdfast kinds` shows it) and is not a setting: a limit here
 that is longer than that has no effect.
 """
+POLICIES = """\
+## Downstream policies
+
+How much is asked of what jobs call, and how much is put up with ([downstreams](../architecture.md#downstreams)). Set
+single fields for one destination, for a family of them (`webhook:*`), or for all (`*`) in `HOLDFAST_DOWNSTREAMS`; the
+most specific pattern wins, field by field. Times are in seconds, shares lie between 0 and 1:
+
+```json
+{
+  "webhook:*": {"open": 10, "failures_share": 0.3},
+  "webhook:api.example.com": {"concurrency": 5, "rate": 20, "strict": true},
+  "smtp:mail.example.com": {"slow": 30}
+}
+```
+"""
 EPILOGUE = """\
 ## Read elsewhere
 
@@ -172,6 +188,10 @@ def configuration() -> str:
         for attribute in attributes(Limits)
     ]
     sections = [f"## {name}\n\n{_table(['variable', 'default', 'meaning'], rows)}" for name, rows in groups.items()]
+    policies = [
+        _row([f"`{spoken(one.name)}`", _policy_default(one.name), one.text]) for one in attributes(DownstreamPolicy)
+    ]
+    sections.append(f"{POLICIES}\n{_table(['field', 'default', 'meaning'], policies)}")
     sections.append(f"{LIMITS}\n{_table(['variable', 'default', 'meaning'], limits)}")
     return "\n".join([PREAMBLE, *sections, EPILOGUE])
 
@@ -196,7 +216,7 @@ def _filled(text: str, pattern: re.Pattern[str], block: str) -> str:
     return pattern.sub(between, text)
 
 
-def attributes(model: type[BaseModel]) -> Iterator[Attribute]:
+def attributes(model: type[Any]) -> Iterator[Attribute]:
     """The annotated attributes in the order of the source, each with its group (a comment) and the text below it."""
     source = textwrap.dedent(inspect.getsource(model))
     lines = source.splitlines()
@@ -234,6 +254,21 @@ def default(model: type[BaseModel], name: str) -> str:
             return f"`{value.value}`"
         case _:
             return f"`{value}`"
+
+
+def _policy_default(name: str) -> str:
+    """The default as people write it, and the families that have another."""
+    plain = _thousandths(name, getattr(DownstreamPolicy(), name))
+    others = [f"{pattern}: {_thousandths(name, own[name])}" for pattern, own in BUILT_IN.items() if name in own]
+    return "; ".join([plain, *others])
+
+
+def _thousandths(name: str, value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"`[{', '.join(f'{one / 1000:g}' for one in value)}]`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value / 1000:g}`" if name.endswith(("_ms", "_permille")) else f"`{value}`"
 
 
 def _payload(model: type[BaseModel], *, first: bool) -> str:

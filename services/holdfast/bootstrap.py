@@ -6,6 +6,7 @@ Everything that has to be closed is closed by the runtime that made it, in the r
 from __future__ import annotations
 
 import os
+import random
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ from holdfast.adapters.artifacts import ObstoreArtifacts
 from holdfast.adapters.egress import AiohttpEgress
 from holdfast.adapters.faults import FolderFaults
 from holdfast.adapters.isolation.pool import SubprocessIsolation
+from holdfast.adapters.memory.breakers import MemoryBreakers
 from holdfast.adapters.postgres.audit import PostgresAudit
 from holdfast.adapters.postgres.census import PostgresCensus
 from holdfast.adapters.postgres.database import Database
@@ -36,17 +38,20 @@ from holdfast.adapters.rabbitmq.connection import connect
 from holdfast.adapters.rabbitmq.dead_queue import RabbitDeadQueue
 from holdfast.adapters.rabbitmq.publisher import Publisher
 from holdfast.adapters.rabbitmq.topology import Management, TopologyKeeper
+from holdfast.adapters.redis.breakers import RedisBreakers
 from holdfast.adapters.redis.gate import RedisGate
 from holdfast.adapters.redis.limiter import RedisLimiter
 from holdfast.adapters.redis.link import RedisLink
 from holdfast.adapters.vault import FernetVault
 from holdfast.domain.backlog import BacklogLimits
+from holdfast.domain.downstream_policy import Policies
 from holdfast.domain.errors import HoldfastError
 from holdfast.engine.admission import Admission
 from holdfast.engine.backlog_bound import BacklogBound
 from holdfast.engine.bury import BuryDead
 from holdfast.engine.conserve import Conservation
 from holdfast.engine.dispatch import Dispatch
+from holdfast.engine.downstreams import PooledDownstreams
 from holdfast.engine.execute import Execute
 from holdfast.engine.issue_keys import IssueKeys
 from holdfast.engine.meter import Meter, RateLimits
@@ -63,6 +68,7 @@ from holdfast.ports.broker import Broker
 from holdfast.ports.clock import Clock, SystemClock
 from holdfast.ports.dead_letters import DeadLetters
 from holdfast.ports.dead_queue import DeadQueue
+from holdfast.ports.downstreams import Breakers, Worker
 from holdfast.ports.faults import NO_FAULTS, Faults
 from holdfast.ports.gate import Gate
 from holdfast.ports.handler import Kinds
@@ -78,6 +84,9 @@ log = structlog.get_logger(__name__)
 
 DEVELOPMENT_KEY = "RGV2ZWxvcG1lbnQgb25seTogZXZlcnlib2R5IGtub3c="
 """Seals secrets where no key is set; as good as clear text."""
+LEAST_PLACES = 8
+"""Calls of one destination that a process may have under way however few its slots: a PDF fetches eight assets at
+once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,7 @@ class ApiRuntime:
     dead_letters: DeadLetters
     audit: Audit
     watch: Watch
+    breakers: Breakers
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +150,9 @@ class OperatorRuntime:
     audit: Audit
 
 
-def worker_name() -> str:
+def worker_name(pid: int | None = None) -> str:
     """A process among all that there are, and how a worker signs its claims: `host:pid`."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return f"{socket.gethostname()}:{pid or os.getpid()}"
 
 
 def vault(settings: Settings) -> Vault:
@@ -220,23 +230,29 @@ async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
             dead_letters=PostgresDeadLetters(db),
             audit=PostgresAudit(db),
             watch=Watch(Look(PostgresCensus(db), broker, PostgresRecent(db), core.clock)),
+            breakers=RedisBreakers(redis, Policies(settings.downstreams)),
         )
 
 
 @asynccontextmanager
-async def worker(settings: Settings, *, connections: int, children: int) -> AsyncIterator[Execute]:
-    """A process that runs jobs: `connections` to the ledger, up to `children` isolated processes."""
+async def worker(settings: Settings, me: Worker, *, connections: int, children: int) -> AsyncIterator[Execute]:
+    """A process that runs jobs, `me`: `connections` to the ledger, up to `children` isolated processes."""
     async with AsyncExitStack() as closing:
         core, _ = await _core(settings, closing, name=f"holdfast worker {worker_name()}", pool=connections)
         egress = AiohttpEgress(allow=settings.egress_allow)
         closing.push_async_callback(egress.close)
         isolation = SubprocessIsolation(max_children=children)
         closing.push_async_callback(isolation.close)
+        downstreams = _downstreams(settings, closing, me)
+        run = RunHandler(
+            core.kinds, core.ledger, core.artifacts, egress, isolation, downstreams, settings.limits, core.vault
+        )
+        await closing.enter_async_context(downstreams.reporting(lambda: run.busy))
         yield Execute(
             core.ledger,
             core.dispatch,
             core.kinds,
-            RunHandler(core.kinds, core.ledger, core.artifacts, egress, isolation, settings.limits, core.vault),
+            run,
             core.clock,
             worker=worker_name(),
             lease_margin=timedelta(seconds=settings.lease_margin),
@@ -300,6 +316,18 @@ def _redis(settings: Settings, closing: AsyncExitStack) -> RedisLink:
     link = RedisLink(settings.redis_url.get_secret_value(), timeout=settings.redis_timeout)
     closing.push_async_callback(link.close)
     return link
+
+
+def _downstreams(settings: Settings, closing: AsyncExitStack, worker: Worker) -> PooledDownstreams:
+    policies = Policies(settings.downstreams)
+    return PooledDownstreams(
+        RedisBreakers(_redis(settings, closing), policies),
+        MemoryBreakers(policies),
+        policies,
+        worker,
+        most=max(LEAST_PLACES, int(worker.concurrency * settings.downstream_share)),
+        draw=random.random,
+    )
 
 
 def _gate(settings: Settings, link: RedisLink) -> RedisGate:

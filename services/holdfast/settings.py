@@ -10,6 +10,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, SecretStr, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from holdfast.domain.bucket import Rate
+from holdfast.domain.downstream_policy import Policies
 from holdfast.ports.limits import Limits
 
 OFF = "off"
@@ -93,6 +94,14 @@ class Settings(BaseSettings):
     """A claim's lease is the time limit of its kind plus this."""
     limits: Limits = Limits()
 
+    # Downstreams
+    downstreams: dict[str, dict[str, Any]] = {}
+    """Breakers and limits by name or family, as JSON: `{"webhook:api.example.com": {"concurrency": 5}}`. What can be
+    set is listed [below](#downstream-policies)."""
+    downstream_share: float = Field(default=0.5, gt=0, le=1)
+    """Largest share of a worker's slots that calls to one destination may hold, so that one that hangs leaves the rest
+    to the others."""
+
     # Results and secrets
     artifacts_url: str = "file://.holdfast/artifacts"
     """`file://…` or `s3://bucket/prefix`."""
@@ -149,6 +158,12 @@ class Settings(BaseSettings):
                 "and it is forgotten with the job"
             )
         return days
+
+    @field_validator("downstreams")
+    @classmethod
+    def _known_policies(cls, given: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        Policies(given)
+        return given
 
     @cached_property
     def production(self) -> bool:

@@ -21,6 +21,7 @@ from holdfast.domain.errors import Rejected
 from holdfast.ports.artifacts import Artifact
 from holdfast.ports.handler import Context
 from holdfast.ports.limits import Limits
+from holdfast.testing import lone_downstreams
 
 Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 NewContext = Callable[..., Context]
@@ -30,6 +31,7 @@ NewContext = Callable[..., Context]
 async def new_context(tmp_path: Path) -> AsyncIterator[NewContext]:
     """Makes the context of an attempt; `finds` are artifacts of earlier jobs."""
     egress = AiohttpEgress(["127.0.0.1/32"])
+    downstreams = lone_downstreams()
     artifacts = ObstoreArtifacts(f"file://{tmp_path}/artifacts")
 
     def make(
@@ -44,7 +46,7 @@ async def new_context(tmp_path: Path) -> AsyncIterator[NewContext]:
         return Context(
             job_id=uuid4(), tenant=tenant, kind=kind, attempt=attempt, idempotency_key=key,
             created_at=datetime(2026, 1, 1, 12, tzinfo=UTC), token=attempt, artifacts=artifacts, egress=egress,
-            isolation=cast("Any", None), limits=Limits(), find=find,
+            isolation=cast("Any", None), downstreams=downstreams, limits=Limits(), find=find,
         )  # fmt: skip
 
     yield make

@@ -21,6 +21,7 @@ from holdfast.engine.results import artifacts_of, sound, with_artifacts
 from holdfast.engine.sealing import unseal
 from holdfast.engine.submit import payload_problems
 from holdfast.ports.artifacts import Artifact, Artifacts
+from holdfast.ports.downstreams import Downstreams, NotNow
 from holdfast.ports.egress import Egress
 from holdfast.ports.handler import Context, Handler, Kinds
 from holdfast.ports.isolation import Isolation
@@ -44,11 +45,15 @@ class RunHandler:
         artifacts: Artifacts,
         egress: Egress,
         isolation: Isolation,
+        downstreams: Downstreams,
         limits: Limits,
         vault: Vault,
     ) -> None:
         self._kinds, self._ledger, self._artifacts = kinds, ledger, artifacts
-        self._egress, self._isolation, self._limits, self._vault = egress, isolation, limits, vault
+        self._egress, self._isolation, self._downstreams = egress, isolation, downstreams
+        self._limits, self._vault = limits, vault
+        self.busy = 0
+        """Attempts that are under way."""
 
     async def run(self, claim: Claim) -> Outcome:
         """Run the handler of a claimed attempt. Only a cancellation from outside is raised."""
@@ -56,9 +61,13 @@ class RunHandler:
         if job.deadline is not None and job.started_at is not None and job.deadline <= job.started_at:
             late = f"the job had not started by its deadline, {job.deadline.isoformat()}"
             return Bury(Failure(DeadReason.EXPIRED, "Expired", late))
+        self.busy += 1
         try:
             handler = self._kinds.get(job.kind)
             return await self._handle(handler, claim)
+        except NotNow as error:
+            log.info("attempt_parked", downstream=error.name, reason=error.reason, wait=error.wait.total_seconds())
+            return Park(error.wait, str(error))
         except UnknownKind as error:
             advice = f"{error}; install its package in this worker's image"
             return Retry(Failure(None, "UnknownKind", advice))
@@ -77,6 +86,8 @@ class RunHandler:
             log.exception("handler_failed")
             message = f"the handler of {job.kind} failed unexpectedly: {type(error).__name__}: {error}"
             return Retry(Failure(None, type(error).__name__, message, traceback.format_exc(limit=-20)))
+        finally:
+            self.busy -= 1
 
     async def _handle(self, handler: Handler, claim: Claim) -> Outcome:
         payload = self._payload(handler, claim)
@@ -107,6 +118,7 @@ class RunHandler:
             artifacts=self._artifacts,
             egress=self._egress,
             isolation=self._isolation,
+            downstreams=self._downstreams,
             limits=self._limits,
             find=find,
         )

@@ -7,6 +7,8 @@
     killed from outside           retry   poisoned     the machine ran out of memory; only a repeat shows whose fault
     unexpected exception          retry   exhausted    as any surprise in a handler
 
+Only the last two speak against the engine itself, and can open its circuit breaker: the others are the input's doing.
+
 The reason is the one that the job dies of, at once or when its retries are spent.
 
 A call computed if it had a processor for `COMPUTED` of its limit. Measured on an endless layout with a limit of 2 s:
@@ -16,14 +18,29 @@ call that waits has 0.00. So a hostile document dies of its first attempt, and w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import assert_never
 
 from holdfast.domain.attempt import Bury, Retry
 from holdfast.domain.dead_letter import DeadReason, Failure
+from holdfast.ports.downstreams import Call
 from holdfast.ports.isolation import CrashCause, IsolatedCrash, IsolatedTimeout
 
 COMPUTED = 0.8
 """The part of its time limit for which a call must have had a processor, to be told from one that was starved."""
+ENGINES_FAULT = frozenset({CrashCause.KILLED, CrashCause.SURPRISE})
+
+
+@contextmanager
+def blaming(call: Call) -> Iterator[None]:
+    """Tell the engine's breaker of a death inside that is the engine's own fault."""
+    try:
+        yield
+    except IsolatedCrash as death:
+        if death.cause in ENGINES_FAULT:
+            call.failed()
+        raise
 
 
 def outcome_of(death: IsolatedTimeout | IsolatedCrash) -> Retry | Bury:

@@ -15,6 +15,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.domain.errors import HandlerError, NotFound, Rejected, TryLater
+from holdfast.handlers.destination import destination
 from holdfast.handlers.retry_after import retry_after
 from holdfast.ports.egress import Response, TooLarge
 from holdfast.ports.handler import Context
@@ -86,7 +87,7 @@ class Source(BaseModel):
 async def load(context: Context, source: Source) -> bytes:
     """The bytes of the source, at most `limits.source_bytes`. Raises Rejected or TryLater with the reason."""
     if source.url is not None:
-        return (await fetch(context, source.url, context.limits.source_bytes)).body
+        return (await fetch(context, "image-source", source.url, context.limits.source_bytes)).body
     if source.upload is not None:
         return await _stored(context, f"uploads/{context.tenant}/{source.upload}", f"upload {source.upload}")
     assert source.artifact is not None  # noqa: S101 (the validator saw to it)
@@ -94,9 +95,14 @@ async def load(context: Context, source: Source) -> bytes:
     return await _stored(context, artifact.key, f"artifact {artifact.name} of job {source.artifact.job_id}")
 
 
-async def fetch(context: Context, url: str, limit: int) -> Response:
-    """A 2xx answer of at most `limit` bytes from `url`, or the error that says what is wrong."""
-    response = await context.egress.get(url, limit=limit, timeout=timedelta(seconds=context.limits.source_timeout))
+async def fetch(context: Context, family: str, url: str, limit: int) -> Response:
+    """A 2xx answer of at most `limit` bytes from `url`, or the error that says what is wrong.
+
+    `family` and the host name the breaker that the fetch is under; NotNow passes through.
+    """
+    async with context.downstream(destination(family, url)) as call:
+        response = await context.egress.get(url, limit=limit, timeout=timedelta(seconds=context.limits.source_timeout))
+        call.answered(response.status, retry_after(response.headers.get("retry-after"), datetime.now(UTC)))
     if HTTPStatus(HTTPStatus.OK) <= response.status < HTTPStatus.MULTIPLE_CHOICES:
         return response
     raise refusal(url, response, datetime.now(UTC))

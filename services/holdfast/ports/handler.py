@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol
@@ -18,6 +19,7 @@ from pydantic import BaseModel
 from holdfast.domain.attempt import Outcome
 from holdfast.domain.backoff import RetryPolicy
 from holdfast.ports.artifacts import Artifact, Artifacts
+from holdfast.ports.downstreams import Call, Downstreams
 from holdfast.ports.egress import Egress
 from holdfast.ports.isolation import Isolation
 from holdfast.ports.limits import Limits
@@ -41,11 +43,20 @@ class Context:
     artifacts: Artifacts
     egress: Egress
     isolation: Isolation
+    downstreams: Downstreams
     limits: Limits
     find: Callable[[UUID, str], Awaitable[Artifact]]
     """Finds an artifact of an earlier job of the same tenant by job id and name; raises Rejected when there is none."""
     saved: list[Artifact] = field(default_factory=list)
     """What `save` stored in this attempt; becomes `result.artifacts`."""
+
+    def downstream(self, name: str) -> AbstractAsyncContextManager[Call]:
+        """Call a downstream within this context, under the breaker and the limits of `name`: `smtp:mail.example.com`.
+
+        Raises NotNow when it may not be called now; let that pass, and the job is parked without spending an attempt.
+        How the block ends is evidence of the downstream's health (`ports.downstreams`).
+        """
+        return self.downstreams.call(name)
 
     async def save(self, name: str, data: bytes, media_type: str) -> Artifact:
         """Store a result under `name`, unique within the job, and list it in the job's result."""

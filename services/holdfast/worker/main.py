@@ -17,6 +17,7 @@ from celery import Celery, signals
 
 from holdfast import bootstrap
 from holdfast.engine.execute import Execute
+from holdfast.ports.downstreams import Worker
 from holdfast.settings import Settings
 from holdfast.worker.celery_app import Pool, make_app, pool
 from holdfast.worker.loop import Lifeline, TaskLoop
@@ -65,9 +66,12 @@ def _serve(app: Celery, served: Pool) -> int:
 
 
 def _runtime(settings: Settings, served: Pool) -> AbstractAsyncContextManager[Execute]:
+    name = bootstrap.worker_name()
     if served.kind == "prefork":
-        return bootstrap.worker(settings, connections=CHILD_CONNECTIONS, children=CHILD_ENGINES)
-    return bootstrap.worker(settings, connections=settings.postgres_pool, children=os.cpu_count() or 1)
+        child = Worker(bootstrap.worker_name(os.getppid()), name, served.name, concurrency=1, busy=0)
+        return bootstrap.worker(settings, child, connections=CHILD_CONNECTIONS, children=CHILD_ENGINES)
+    me = Worker(name, name, served.name, served.concurrency, busy=0)
+    return bootstrap.worker(settings, me, connections=settings.postgres_pool, children=os.cpu_count() or 1)
 
 
 def _connect_signals(settings: Settings, served: Pool, lifeline: Lifeline, loop: TaskLoop) -> None:

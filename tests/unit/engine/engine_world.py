@@ -30,6 +30,7 @@ from holdfast.ports.gate import GateAnswer
 from holdfast.ports.handler import Context, Handler
 from holdfast.ports.isolation import Isolation
 from holdfast.ports.limits import Limits
+from holdfast.testing import lone_downstreams
 from ledger_world import FakeClock, make_request
 
 
@@ -199,6 +200,7 @@ class World:
         self.dead_letters = MemoryDeadLetters(self.ledger)
         self.dispatch = Dispatch(self.broker, self.ledger)
         self.vault = FernetVault([new_key()])
+        self.downstreams = lone_downstreams()
         self.submit = Submit(self.ledger, self.gate, self.dispatch, self.kinds, self.clock, self.vault)
         self.execute = Execute(
             self.ledger,
@@ -210,6 +212,7 @@ class World:
                 cast(Artifacts, self.platform),
                 cast(Egress, self.platform),
                 cast(Isolation, self.platform),
+                self.downstreams,
                 Limits(),
                 self.vault,
             ),

@@ -1,7 +1,8 @@
 """Fetches what a document refers to, through the egress guard and within its caps.
 
 An asset that cannot be had is kept as the reason why, which becomes a warning of the result; or it ends the
-attempt, when the job says `require_assets`.
+attempt, when the job says `require_assets`. So is one whose host may not be called now: only for an asset that it
+requires is a job parked.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from holdfast.domain.errors import Rejected, TryLater
 from holdfast.handlers.source import fetch
+from holdfast.ports.downstreams import NotNow
 from holdfast.ports.handler import Context
 
 MOST = 256
@@ -28,7 +30,7 @@ class Assets:
         self.found: dict[str, dict[str, Any]] = {}
         self._context, self._required = context, required
         self._bytes = 0
-        self._failed: Rejected | TryLater | None = None
+        self._failed: Rejected | TryLater | NotNow | None = None
         self._seconds = ALL_WITHIN
         self._slots = asyncio.Semaphore(AT_ONCE)
 
@@ -52,13 +54,13 @@ class Assets:
         async with self._slots:
             try:
                 self.found[url] = await self._fetched(url)
-            except (Rejected, TryLater) as error:
+            except (Rejected, TryLater, NotNow) as error:
                 self._failed = self._failed or error
                 self.found[url] = {"error": str(error)}
 
     async def _fetched(self, url: str) -> dict[str, Any]:
         limits = self._context.limits
-        response = await fetch(self._context, url, limits.asset_bytes)
+        response = await fetch(self._context, "pdf-asset", url, limits.asset_bytes)
         self._bytes += len(response.body)
         if self._bytes > limits.assets_total_bytes:
             self._bytes -= len(response.body)

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from holdfast.domain.attempt import Outcome, Succeeded
 from holdfast.domain.backoff import RetryPolicy
-from holdfast.handlers.isolated import outcome_of
+from holdfast.handlers.isolated import blaming, outcome_of
 from holdfast.handlers.pdf.assets import Assets
 from holdfast.handlers.pdf.errors import AssetRefused, HtmlTooLarge
 from holdfast.handlers.pdf.payload import PdfPayload
@@ -24,6 +24,7 @@ from holdfast.ports.handler import DEFAULT_POLICY, Context
 from holdfast.ports.isolation import IsolatedCrash, IsolatedTimeout
 
 ENGINE = "holdfast.handlers.pdf.engine:render"
+DOWNSTREAM = "pdf-engine:weasyprint"
 ROUNDS = 4
 """How often assets that a layout found missing are fetched; what is deeper than that is left out with a warning."""
 
@@ -67,7 +68,7 @@ async def _request(context: Context, payload: PdfPayload) -> dict[str, Any]:
     request |= {"base_url": payload.base_url or payload.url, "charset": None, "html": payload.html}
     request["limits"] = {"html": limits.html_bytes, "pixels": limits.image_pixels}
     if payload.url is not None:
-        response = await fetch(context, payload.url, limits.html_bytes)
+        response = await fetch(context, "pdf-asset", payload.url, limits.html_bytes)
         request |= {"html": response.body, "charset": _charset(response.headers.get("content-type", ""))}
     elif payload.html is not None and len(payload.html.encode("utf-8", "surrogatepass")) > limits.html_bytes:
         raise HtmlTooLarge(f"the HTML has more than {limits.html_bytes} bytes; that is the most that is laid out")
@@ -80,12 +81,14 @@ async def _rendered(context: Context, request: dict[str, Any], assets: Assets) -
     left = context.limits.pdf_timeout
     for number in range(ROUNDS + 1):
         began = clock()
-        answer: Mapping[str, Any] = await context.isolation.call(
-            ENGINE,
-            request | {"assets": assets.found, "last": number == ROUNDS},
-            timeout=timedelta(seconds=max(0.0, left)),
-            memory=context.limits.pdf_memory,
-        )
+        async with context.downstream(DOWNSTREAM) as call:
+            with blaming(call):
+                answer: Mapping[str, Any] = await context.isolation.call(
+                    ENGINE,
+                    request | {"assets": assets.found, "last": number == ROUNDS},
+                    timeout=timedelta(seconds=max(0.0, left)),
+                    memory=context.limits.pdf_memory,
+                )
         left -= clock() - began
         if "missing" not in answer:
             return answer

@@ -9,6 +9,7 @@ At least once: a crash after the receiver answered and before the attempt is set
 | answers 410 Gone                      | buried as `ReceiverGone`: it has asked for no more                 |
 | answers anything else, redirects too  | retried; a `Retry-After` is the least wait                         |
 | cannot be reached, or breaks off      | retried                                                            |
+| has been failing (its breaker is open)| parked, unspent, until it may be well again                        |
 | is at a refused address               | buried                                                             |
 
 Every other 4xx is retried, as Standard Webhooks, Svix and Stripe do: a 401 or 404 of a receiver is far more often a
@@ -30,6 +31,7 @@ from holdfast.domain.attempt import Bury, Outcome, Retry, Succeeded
 from holdfast.domain.backoff import RetryPolicy
 from holdfast.domain.dead_letter import DeadReason, Failure
 from holdfast.domain.errors import Rejected
+from holdfast.handlers.destination import destination
 from holdfast.handlers.retry_after import retry_after
 from holdfast.handlers.webhook.payload import MAX_TIMEOUT, WebhookPayload
 from holdfast.handlers.webhook.signature import sign
@@ -60,13 +62,16 @@ class WebhookDispatch:
     async def run(self, context: Context, payload: WebhookPayload) -> Outcome:
         """Send the webhook once."""
         body = _body(context, payload)
-        response = await context.egress.post(
-            payload.url,
-            body,
-            self._headers(context, payload, body),
-            limit=context.limits.webhook_response_bytes,
-            timeout=timedelta(seconds=min(payload.timeout_seconds, context.limits.webhook_timeout)),
-        )
+        headers = self._headers(context, payload, body)
+        async with context.downstream(destination("webhook", payload.url)) as call:
+            response = await context.egress.post(
+                payload.url,
+                body,
+                headers,
+                limit=context.limits.webhook_response_bytes,
+                timeout=timedelta(seconds=min(payload.timeout_seconds, context.limits.webhook_timeout)),
+            )
+            call.answered(response.status, retry_after(response.headers.get("retry-after"), self._now()))
         return self._outcome(context, payload, response)
 
     def _headers(self, context: Context, payload: WebhookPayload, body: bytes) -> dict[str, str]:

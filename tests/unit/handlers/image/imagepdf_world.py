@@ -13,6 +13,7 @@ from holdfast.ports.artifacts import Artifact
 from holdfast.ports.egress import Response, TooLarge, Unreachable
 from holdfast.ports.handler import Context
 from holdfast.ports.limits import Limits
+from holdfast.testing import lone_downstreams
 
 JOB = uuid.UUID("01900000-0000-7000-8000-000000000001")
 
@@ -71,6 +72,7 @@ class World:
 
     def __init__(self, isolation: SubprocessIsolation) -> None:
         self.artifacts, self.web, self.isolation = Shelf(), Web(), isolation
+        self.downstreams = lone_downstreams()
         self.token = 0
 
     def context(self, limits: Limits | None = None) -> Context:
@@ -86,6 +88,7 @@ class World:
             artifacts=self.artifacts,
             egress=self.web,
             isolation=self.isolation,
+            downstreams=self.downstreams,
             limits=limits or Limits(),
             find=self._find,
         )

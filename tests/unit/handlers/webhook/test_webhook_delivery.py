@@ -20,6 +20,7 @@ from holdfast.handlers.webhook import WebhookDispatch, WebhookPayload
 from holdfast.ports.egress import Forbidden
 from holdfast.ports.handler import Context
 from holdfast.ports.limits import Limits
+from holdfast.testing import lone_downstreams
 
 
 def load_receiver() -> ModuleType:
@@ -61,7 +62,7 @@ def a_context(egress: AiohttpEgress) -> Context:
     return Context(
         job_id=uuid4(), tenant="t", kind="webhook.dispatch", attempt=1, idempotency_key="k",
         created_at=datetime(2026, 1, 1, tzinfo=UTC), token=1, artifacts=nothing, egress=egress,
-        isolation=nothing, limits=Limits(), find=nothing,
+        isolation=nothing, downstreams=lone_downstreams(), limits=Limits(), find=nothing,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from holdfast.handlers.webhook.signature import verify
 from holdfast.ports.egress import Response, Unreachable
 from holdfast.ports.handler import Context
 from holdfast.ports.limits import Limits
+from holdfast.testing import lone_downstreams
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -50,7 +51,7 @@ def context(egress: Scripted, attempt: int = 1, limits: Limits | None = None) ->
     return Context(
         job_id=JOB, tenant="t", kind="webhook.dispatch", attempt=attempt, idempotency_key="k",
         created_at=NOON - timedelta(days=1), token=attempt, artifacts=nothing, egress=cast("Any", egress),
-        isolation=nothing, limits=limits or Limits(), find=nothing,
+        isolation=nothing, downstreams=lone_downstreams(), limits=limits or Limits(), find=nothing,
     )  # fmt: skip
 
 

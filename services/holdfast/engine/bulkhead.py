@@ -1,0 +1,89 @@
+"""No destination takes all the slots of a process: at most `most` calls of each are under way at once.
+
+Whoever comes when they are taken waits for a moment, as long as the destination moves: a healthy host with many jobs
+answers some of them within that time, and none needs to be parked. One that hangs ends no calls, so nobody waits for
+it, and its jobs leave their slots to the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from holdfast.domain.circuit import Reason
+from holdfast.ports.downstreams import NotNow
+
+PATIENCE = 1.0
+"""Seconds that a job waits for a place at most, and after which a destination that ended no call counts as stuck."""
+PARKED = timedelta(seconds=1)
+"""How long a job is parked that got no place."""
+
+
+@dataclass(slots=True)
+class _Places:
+    taken: int = 0
+    moved_at: float = 0.0
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+
+
+class Bulkhead:
+    """The places of every destination in this process."""
+
+    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._clock = most, clock
+        self._places: dict[str, _Places] = {}
+
+    @asynccontextmanager
+    async def place(self, name: str) -> AsyncIterator[None]:
+        """Hold a place for a call of `name`; raise NotNow when none becomes free in time."""
+        await self._enter(name)
+        try:
+            yield
+        finally:
+            self._leave(name)
+
+    def taken(self, name: str) -> int:
+        """Calls of `name` that are under way here."""
+        return self._places[name].taken if name in self._places else 0
+
+    async def _enter(self, name: str) -> None:
+        places = self._places.setdefault(name, _Places(moved_at=self._clock()))
+        if places.taken < self._most:
+            places.taken += 1
+            return
+        left = places.moved_at + PATIENCE - self._clock()
+        if left <= 0:
+            raise NotNow(name, Reason.FULL, PARKED)
+        await self._wait(name, places)
+
+    async def _wait(self, name: str, places: _Places) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        places.waiting.append(turn)
+        try:
+            await asyncio.wait_for(turn, PATIENCE)
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():  # it was our turn at that very moment
+                self._leave(name)
+            elif turn in places.waiting:
+                places.waiting.remove(turn)
+            if isinstance(error, TimeoutError):
+                raise NotNow(name, Reason.FULL, PARKED) from None
+            raise
+
+    def _leave(self, name: str) -> None:
+        """Hand the place to whoever waits longest."""
+        places = self._places[name]
+        places.moved_at = self._clock()
+        while places.waiting:
+            turn = places.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        places.taken -= 1
+        if not places.taken:
+            del self._places[name]
