@@ -121,6 +121,11 @@ class Settings(BaseSettings):
     # The api
     api_host: str = "127.0.0.1"
     api_port: int = 8000
+    api_origins: tuple[str, ...] = ()
+    """Origins of other web pages that may call the api from a browser, as JSON: `["https://console.example.com"]`."""
+    api_tls: bool = False
+    """Whether clients reach the api over TLS (a proxy in front of it ends it): answers then tell browsers to stay with
+    it (HSTS)."""
     api_url: str = "http://127.0.0.1:8000"
     """Where the CLI and the client find the api."""
     api_key: SecretStr | None = None

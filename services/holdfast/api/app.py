@@ -9,14 +9,16 @@ from collections.abc import AsyncIterator
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from holdfast import __version__, bootstrap
-from holdfast.api import audit, dead_letters, health, jobs, keys, kinds, metrics, problems, stats, uploads
+from holdfast.api import audit, dead_letters, docs_page, health, jobs, keys, kinds, metrics, problems, stats, uploads
 from holdfast.api.auth import Authenticator, open_to_anonymous
 from holdfast.api.body_limit import BodyLimit
+from holdfast.api.browsers import SameOrigin, SecurityHeaders
+from holdfast.api.protocol import BoundedProtocol
 from holdfast.api.request_id import RequestId
 from holdfast.api.state import State
 from holdfast.domain.errors import HoldfastError
@@ -27,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 BATCH_FACTOR = 16
 """A batch body may be this many times as large as that of one job."""
+MAX_MESSAGE = 64 * 1024
+"""Bytes of a WebSocket message that a client may send."""
 DEVELOPMENT_KEY = Settings.model_fields["signing_key"].default
 
 DESCRIPTION = """
@@ -46,23 +50,26 @@ def create(settings: Settings) -> FastAPI:
             yield
 
     app: FastAPI = FastAPIOffline(
-        title="Holdfast", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None
+        title="Holdfast", version=__version__, description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     problems.install(app)
-    _surround(app)
+    _surround(app, settings)
     app.add_middleware(BodyLimit, limit=lambda path: _body_limit(settings, path))
-    for module in (jobs, uploads, dead_letters, kinds, stats, keys, audit, health, metrics):
+    for module in (jobs, uploads, dead_letters, kinds, stats, keys, audit, health, metrics, docs_page):
         app.include_router(module.router)
-    app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     return app
 
 
-def _surround(app: FastAPI) -> None:
+def _surround(app: FastAPI, settings: Settings) -> None:
     """Put what holds for every answer around all of the application, so that a 500 has it too."""
     inner = app.build_middleware_stack
 
     def outer() -> ASGIApp:
-        return RequestId(inner())
+        origins = settings.api_origins
+        guarded: ASGIApp = SameOrigin(inner(), origins=origins, only_loopback=open_to_anonymous(settings))
+        if origins:
+            guarded = CORSMiddleware(guarded, origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["*"])
+        return RequestId(SecurityHeaders(guarded, tls=settings.api_tls))
 
     app.build_middleware_stack = outer  # type: ignore[method-assign]
 
@@ -78,6 +85,8 @@ def serve(settings: Settings) -> None:
         access_log=False,
         timeout_graceful_shutdown=10,
         server_header=False,
+        http=BoundedProtocol,
+        ws_max_size=MAX_MESSAGE,
     )
 
 

@@ -14,11 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from holdfast.api.auth import requires
 from holdfast.api.schemas import Instant
 from holdfast.api.state import State, StateDep, answer, cursor_id, next_cursor
+from holdfast.api.strict import StrictRoute
 from holdfast.domain.audit import Actor, AuditAction, AuditEntry, AuditOutcome
 from holdfast.domain.tenancy import Caller, Role
 from holdfast.ports.audit import AuditQuery
 
-router = APIRouter(prefix="/v1/audit", tags=["audit"])
+router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=StrictRoute)
 
 
 class ActorOut(BaseModel):

@@ -1,7 +1,8 @@
-"""Refuse a body that is too large before anything parses it, and stop reading it there."""
+"""Refuse a body that is too large, or too slow, before anything parses it, and stop reading it there."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from starlette.requests import ClientDisconnect
@@ -9,9 +10,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from holdfast.api.problems import Problem
 
+GRACE = 20.0
+"""Seconds in which a body, or its first part, must have come."""
+SLOWEST = 4096
+"""Bytes a second that buy a longer body more time."""
+
 
 class BodyLimit:
-    """ASGI middleware: 413 past `limit(path)` bytes, declared or counted."""
+    """ASGI middleware: 413 past `limit(path)` bytes, declared or counted; 408 when it only drips in."""
 
     def __init__(self, app: ASGIApp, limit: Callable[[str], int]) -> None:
         self._app, self._limit = app, limit
@@ -31,28 +37,45 @@ class BodyLimit:
         try:
             await self._app(scope, body.receive, answer.send)
         except ClientDisconnect:
-            if not body.exceeded:
+            if not body.cut:
                 raise
-        if body.exceeded and not answer.started:
-            await _too_large(limit).response(scope["path"])(scope, receive, send)
+        if body.cut and not answer.started:
+            problem = _too_large(limit) if body.exceeded else _too_slow()
+            await problem.response(scope["path"])(scope, receive, send)
 
 
 class _Counted:
-    """A body that ends, as if the client had gone, where it exceeds its limit."""
+    """A body that ends, as if the client had gone, where it exceeds its limit or its time."""
 
     def __init__(self, receive: Receive, limit: int) -> None:
-        self._receive, self._left = receive, limit
+        self._receive, self._limit = receive, limit
+        self._size, self._complete, self._slow = 0, False, False
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
 
     @property
     def exceeded(self) -> bool:
         """Whether the body was larger than its limit."""
-        return self._left < 0
+        return self._size > self._limit
+
+    @property
+    def cut(self) -> bool:
+        """Whether the application was told of a client that had gone, and had not."""
+        return self.exceeded or self._slow
 
     async def receive(self) -> Message:
         """The next part, or a disconnect."""
-        message = await self._receive()
-        self._left -= len(message.get("body", b""))
-        return {"type": "http.disconnect"} if self.exceeded else message
+        if self._complete:
+            return await self._receive()  # waits for the client to go, for as long as that takes
+        try:
+            async with asyncio.timeout_at(self._began + GRACE + self._size / SLOWEST):
+                message = await self._receive()
+        except TimeoutError:
+            self._slow = True
+            return GONE
+        self._size += len(message.get("body", b""))
+        self._complete = not message.get("more_body", False)
+        return GONE if self.exceeded else message
 
 
 class _Answer:
@@ -64,9 +87,17 @@ class _Answer:
 
     async def send(self, message: Message) -> None:
         """Pass it on."""
-        if self.started or not self._body.exceeded:
+        if self.started or not self._body.cut:
             self.started = True
             await self._send(message)
+
+
+GONE: Message = {"type": "http.disconnect"}
+
+
+def _too_slow() -> Problem:
+    detail = f"the body did not arrive within {GRACE:g} seconds, and a second for each {SLOWEST} bytes; send it again"
+    return Problem(408, "request-timeout", "Request Timeout", detail, headers={"Connection": "close"})
 
 
 def _too_large(limit: int) -> Problem:

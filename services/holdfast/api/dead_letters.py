@@ -18,6 +18,7 @@ from holdfast.api.auth import requires
 from holdfast.api.problems import Problem
 from holdfast.api.schemas import JobOut
 from holdfast.api.state import State, StateDep, answer, cursor_id, next_cursor
+from holdfast.api.strict import StrictRoute
 from holdfast.domain.audit import AuditAction, AuditEntry
 from holdfast.domain.dead_letter import DeadLetter
 from holdfast.domain.errors import NotFound
@@ -29,7 +30,7 @@ from holdfast.ports.faults import FaultPoint
 CHUNK = 500
 """Letters that a bulk replay looks up at a time."""
 
-router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
+router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], route_class=StrictRoute)
 
 Reader = Annotated[Caller, Depends(requires(Role.READ))]
 Operator = Annotated[Caller, Depends(requires(Role.OPERATE))]

@@ -15,9 +15,10 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from holdfast.api.state import StateDep, answer
+from holdfast.api.strict import StrictRoute
 from holdfast.domain.errors import Unavailable
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=StrictRoute)
 
 NEEDED = {"postgres", "artifacts"}
 """Without these nothing can be accepted."""

@@ -6,15 +6,17 @@ import asyncio
 import time
 from datetime import timedelta
 from typing import Annotated, Any
+from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
-from holdfast.api import audit, problems, rate_limit, schemas
+from holdfast.api import audit, browsers, problems, rate_limit, schemas
 from holdfast.api.auth import requires
 from holdfast.api.rate_limit import ChargedOne
 from holdfast.api.state import State, StateDep, answer, cursor_id, next_cursor
+from holdfast.api.strict import StrictRoute
 from holdfast.domain import signed_url
 from holdfast.domain.audit import AuditAction
 from holdfast.domain.errors import HoldfastError, InvalidField, NotCancellable, NotFound
@@ -26,7 +28,7 @@ from holdfast.engine.results import artifacts_of
 from holdfast.ports.artifacts import Artifact
 from holdfast.ports.ledger import JobQuery
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 
 LONGEST_WAIT = 30.0
 """Seconds that a read may wait for a job to end."""
@@ -148,10 +150,10 @@ async def artifact(
         return RedirectResponse(url, 307)
     headers = {
         "Content-Length": str(found.size),
-        "Content-Disposition": f'attachment; filename="{found.name}"',
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.name, safe='')}",
+        "Content-Security-Policy": browsers.FILE,
         "ETag": f'"{found.sha256}"',
         "Cache-Control": "private, immutable, max-age=3600",
-        "X-Content-Type-Options": "nosniff",
     }
     return StreamingResponse(store.stream(found.key), media_type=found.media_type, headers=headers)
 

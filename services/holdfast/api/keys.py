@@ -13,12 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from holdfast.api.auth import requires
 from holdfast.api.schemas import Instant, Reason
 from holdfast.api.state import StateDep, answer
+from holdfast.api.strict import StrictRoute
 from holdfast.domain.audit import Actor
 from holdfast.domain.errors import NotFound
 from holdfast.domain.tenancy import DEFAULT_TENANT, Caller, Role
 from holdfast.ports.keys import ApiKey
 
-router = APIRouter(prefix="/v1/keys", tags=["keys"])
+router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=StrictRoute)
 
 Admin = Annotated[Caller, Depends(requires(Role.ADMIN))]
 Name = Annotated[str, StringConstraints(pattern=r"^[\w.:/@ -]{1,100}$")]

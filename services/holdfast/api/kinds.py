@@ -7,8 +7,9 @@ from fastapi.responses import Response
 
 from holdfast.api.schemas import KindsOut, kind_out
 from holdfast.api.state import StateDep, answer
+from holdfast.api.strict import StrictRoute
 
-router = APIRouter(prefix="/v1/kinds", tags=["kinds"])
+router = APIRouter(prefix="/v1/kinds", tags=["kinds"], route_class=StrictRoute)
 
 
 @router.get("", response_model=KindsOut)

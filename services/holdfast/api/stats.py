@@ -27,10 +27,11 @@ from holdfast.api import problems
 from holdfast.api.auth import Authenticator, requires
 from holdfast.api.state import State, StateDep, answer
 from holdfast.api.stats_schemas import StatsOut, stats_out
+from holdfast.api.strict import StrictRoute
 from holdfast.domain.tenancy import Caller, Role
 from holdfast.engine.overview import Overview, Sight, Watch
 
-router = APIRouter(tags=["stats"])
+router = APIRouter(tags=["stats"], route_class=StrictRoute)
 
 MOST_FOLLOWERS = 200
 """Per process."""

@@ -11,10 +11,11 @@ from fastapi.responses import Response
 from holdfast.api.auth import requires
 from holdfast.api.schemas import UploadOut
 from holdfast.api.state import StateDep, answer
+from holdfast.api.strict import StrictRoute
 from holdfast.domain.errors import InvalidField
 from holdfast.domain.tenancy import Caller, Role
 
-router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
+router = APIRouter(prefix="/v1/uploads", tags=["uploads"], route_class=StrictRoute)
 
 BODY = {
     "requestBody": {
