@@ -14,7 +14,20 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from holdfast import __version__, bootstrap
-from holdfast.api import audit, dead_letters, docs_page, health, jobs, keys, kinds, metrics, problems, stats, uploads
+from holdfast.api import (
+    audit,
+    console,
+    dead_letters,
+    docs_page,
+    health,
+    jobs,
+    keys,
+    kinds,
+    metrics,
+    problems,
+    stats,
+    uploads,
+)
 from holdfast.api.auth import Authenticator, open_to_anonymous
 from holdfast.api.body_limit import BodyLimit
 from holdfast.api.browsers import SameOrigin, SecurityHeaders
@@ -57,6 +70,7 @@ def create(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, limit=lambda path: _body_limit(settings, path))
     for module in (jobs, uploads, dead_letters, kinds, stats, keys, audit, health, metrics, docs_page):
         app.include_router(module.router)
+    console.install(app)
     return app
 
 
