@@ -68,7 +68,8 @@ def make_job(*, now: datetime | None = None, queue: str = "image", **changes: An
     moment = now or datetime.now(UTC)
     number = next(_numbers)
     changes.setdefault("key", f"key-{number}-{secrets.token_hex(4)}")
-    return make_request(**changes).job(growing_id(int(moment.timestamp() * 1000), number), queue, moment)
+    lane = changes.pop("lane", None)
+    return make_request(**changes).job(growing_id(int(moment.timestamp() * 1000), number), queue, moment, lane)
 
 
 def settlement(claim: Claim, outcome: Outcome, *, draw: float = 0.0, policy: RetryPolicy | None = None) -> Settlement:

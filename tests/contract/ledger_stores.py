@@ -86,6 +86,13 @@ class Stores:
         await self.dead_letters.archive([letter])
         return job, letter
 
+    async def replayed(self, letter: DeadLetter, priority: int | None = None) -> Envelope:
+        """The ticket of a letter's job, which is of no lane."""
+        replayed = await self.dead_letters.replay(letter.id, priority)
+        assert replayed is not None
+        assert replayed.envelope is not None
+        return replayed.envelope
+
     async def now(self, job: Job) -> Job:
         found = await self.ledger.any_job(job.id)
         assert found is not None, f"job {job.id} is gone"

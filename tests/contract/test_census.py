@@ -108,6 +108,7 @@ async def test_every_open_job_is_counted_in_one_place(world: World) -> None:
     await world.accepted()
     await world.sent()
     await world.accepted(delay=HOUR)
+    await world.accepted(lane=world.tenant)
     await world.settled(Park(HOUR, "later"))
     await world.running()
     await world.running(lease=LOST)
@@ -117,12 +118,14 @@ async def test_every_open_job_is_counted_in_one_place(world: World) -> None:
     assert {place: after.places[place] - before.places[place] for place in Place} == {
         Place.OUTBOX: 1,
         Place.BROKER: 1,
+        Place.LANE: 1,
         Place.TIMER: 2,
         Place.LEASE: 1,
         Place.RESCUE: 1,
     }
     changes = {state: after.states[state] - before.states[state] for state in after.states}
     assert {state: change for state, change in changes.items() if change} == {
+        JobState.BLOCKED: 1,
         JobState.SCHEDULED: 1,
         JobState.QUEUED: 2,
         JobState.WAITING: 1,

@@ -278,8 +278,7 @@ async def test_a_group_of_messages_that_are_nobodys_has_no_kind(stores: Stores) 
 
 async def test_a_replay_queues_the_same_job_with_a_fresh_budget(stores: Stores) -> None:
     job, letter = await stores.died(key="order-1", priority=12, deadline=NOW + DAY)
-    ticket = await stores.dead_letters.replay(letter.id, None)
-    assert ticket is not None
+    ticket = await stores.replayed(letter, None)
     assert (ticket.job_id, ticket.attempt, ticket.idempotency_key) == (job.id, 2, "order-1")
     assert (ticket.route, ticket.priority) == (to_work(job.queue), 12)
     assert ticket in await stores.rows(job), "the row is committed"
@@ -291,8 +290,7 @@ async def test_a_replay_queues_the_same_job_with_a_fresh_budget(stores: Stores) 
 
 async def test_a_replay_may_lower_the_priority(stores: Stores) -> None:
     job, letter = await stores.died(priority=12)
-    ticket = await stores.dead_letters.replay(letter.id, 0)
-    assert ticket is not None
+    ticket = await stores.replayed(letter, 0)
     assert (ticket.priority, (await stores.now(job)).priority) == (0, 0)
 
 
@@ -332,8 +330,7 @@ async def test_a_job_that_dies_again_can_be_replayed_again(stores: Stores) -> No
     await stores.ledger.settle(claim, settlement(claim, Bury(FATAL)))
     second = make_letter(await stores.now(job))
     await stores.dead_letters.archive([second])
-    ticket = await stores.dead_letters.replay(second.id, None)
-    assert ticket is not None
+    ticket = await stores.replayed(second, None)
     now = await stores.now(job)
     assert (ticket.attempt, now.attempt, now.spent_before) == (3, 3, 2)
 

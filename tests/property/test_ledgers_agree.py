@@ -34,7 +34,7 @@ from holdfast.domain.errors import StaleClaim
 from holdfast.domain.job import ENDED, LEGAL, Job, JobState
 from holdfast.domain.settlement import Settlement, decide
 from holdfast.ports.clock import SystemClock
-from holdfast.ports.dead_letters import DeadLetterQuery, DeadLetters
+from holdfast.ports.dead_letters import DeadLetterQuery, DeadLetters, Replayed
 from holdfast.ports.ledger import JobQuery, Ledger
 from holdfast.ports.outbox import Outbox
 from holdfast.settings import Settings
@@ -56,7 +56,11 @@ INDEX = st.integers(0, 63)
 """Chooses among what there is, by remainder."""
 BEFORE = st.sampled_from([0, 0, 0, 0, -1, 1])
 """Which attempt a ticket is of, from the job's present one."""
-ACCEPTED = st.tuples(st.integers(0, 7), st.sampled_from(["now", "now", "due", "later"]), st.booleans(), st.booleans())
+LANES = [None, None, "a", "b"]
+ACCEPTED = st.tuples(
+    st.integers(0, 7), st.sampled_from(["now", "now", "due", "later"]), st.booleans(), st.sampled_from(LANES)
+)
+"""Key, when, whether it is tagged and called back, lane."""
 
 
 class Side:
@@ -97,7 +101,7 @@ class TwoLedgers(RuleBasedStateMachine):
     # -- operations ---------------------------------------------------------------------------------------------
 
     @rule(batch=st.lists(ACCEPTED, min_size=1, max_size=4))
-    def accept(self, batch: list[tuple[int, str, bool, bool]]) -> None:
+    def accept(self, batch: list[tuple[int, str, bool, str | None]]) -> None:
         jobs = [self.new_job(*item) for item in batch]
         owners = self.both(lambda side: ids(side.ledger.accept(jobs)))
         self.ids += [job.id for job, owner in zip(jobs, owners, strict=True) if job.id == owner]
@@ -108,6 +112,8 @@ class TwoLedgers(RuleBasedStateMachine):
     )
     def claim(self, index: int, before: int, redelivered: bool, lease: timedelta, late: int) -> None:
         job = self.job(index)
+        if job.state is JobState.WAITING and job.due_at is not None and not before:
+            return  # there is no ticket of this attempt before `promote` writes it
         ticket = Ticket(job.id, job.attempt + before, redelivered)
         answers = self.each(lambda side: side.ledger.claim(ticket, f"w{late % 3}", lease))
         assert observed(answers[0]) == observed(answers[1])
@@ -144,6 +150,18 @@ class TwoLedgers(RuleBasedStateMachine):
     def cancel(self, index: int, foreign: bool) -> None:
         tenant = "another" if foreign else self.tenant
         self.both(lambda side: plain(side.ledger.cancel(tenant, chosen(self.ids, index))))
+
+    @rule(lanes=st.lists(st.sampled_from(["a", "b"]), max_size=3))
+    def release(self, lanes: list[str]) -> None:
+        named = [f"{self.tenant}/{lane}" for lane in lanes]
+        self.both(lambda side: self.ours(side.outbox.release(named)))
+
+    @rule()
+    def look_for_stalled_lanes(self) -> None:
+        async def stalled(side: Side) -> list[str]:
+            return [lane for lane in await side.outbox.stalled(ALL) if lane.startswith(f"{self.tenant}/")]
+
+        self.both(stalled)
 
     @rule()
     def promote(self) -> None:
@@ -187,7 +205,7 @@ class TwoLedgers(RuleBasedStateMachine):
     @rule(index=INDEX, priority=st.sampled_from([None, 0, 31]))
     def replay(self, index: int, priority: int | None) -> None:
         self.replaying = True
-        self.both(lambda side: named(side.dead_letters.replay(chosen(self.letters, index).id, priority)))
+        self.both(lambda side: revived(side.dead_letters.replay(chosen(self.letters, index).id, priority)))
 
     @precondition(lambda self: self.letters)
     @rule(index=INDEX)
@@ -287,11 +305,12 @@ class TwoLedgers(RuleBasedStateMachine):
         if told is not None and told.id in self.memory.records:
             self.ids.append(told.id)
 
-    def new_job(self, key: int, when: str, tagged: bool, called: bool) -> Job:
+    def new_job(self, key: int, when: str, told: bool, lane: str | None) -> Job:
         past = datetime.now(UTC) - HOUR
         timing = {"now": {}, "due": {"now": past, "delay": timedelta(minutes=1)}, "later": {"delay": HOUR}}[when]
-        url = "https://a.example/x" if called else None
-        return make_job(tenant=self.tenant, key=f"k{key}", tags=("red",) if tagged else (), callback_url=url, **timing)
+        url, tags = ("https://a.example/x", ("red",)) if told else (None, ())
+        lane = lane and f"{self.tenant}/{lane}"
+        return make_job(tenant=self.tenant, key=f"k{key}", tags=tags, callback_url=url, lane=lane, **timing)
 
     # -- doing --------------------------------------------------------------------------------------------------
 
@@ -339,6 +358,11 @@ async def plain(found: Awaitable[Job | None]) -> Any:
 async def named(found: Awaitable[Envelope | None]) -> Any:
     envelope = await found
     return envelope and row_of(envelope)
+
+
+async def revived(found: Awaitable[Replayed | None]) -> Any:
+    replayed = await found
+    return replayed and (replayed.envelope and row_of(replayed.envelope), replayed.lane)
 
 
 async def named_claims(found: Awaitable[list[Claim]]) -> list[tuple[UUID, int]]:

@@ -135,11 +135,14 @@ async def _replay_many(
 
 async def _replay(state: State, letter: DeadLetter, priority: int | None, entry: AuditEntry | None = None) -> bool:
     """Commit the replay, then publish; what cannot be published now the steward publishes later."""
-    ticket = await state.runtime.dead_letters.replay(letter.id, priority, entry)
-    if ticket is None:
+    replayed = await state.runtime.dead_letters.replay(letter.id, priority, entry)
+    if replayed is None:
         return False
-    state.runtime.core.faults.reach(FaultPoint.REPLAY_COMMITTED)
-    await state.runtime.core.dispatch.send(ticket)
+    core = state.runtime.core
+    core.faults.reach(FaultPoint.REPLAY_COMMITTED)
+    await core.dispatch.advance(replayed.lane)
+    if replayed.envelope is not None:
+        await core.dispatch.send(replayed.envelope)
     return True
 
 

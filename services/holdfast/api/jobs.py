@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -82,7 +84,7 @@ async def submit_batch(body: schemas.BatchIn, state: StateDep, caller: Submitter
     """
     charged = await rate_limit.charge(state, caller, len(body.jobs))
     requests = [job.request(caller.tenant, job.idempotency_key, None) for job in body.jobs[: charged.granted]]
-    outcomes = await asyncio.gather(*(_outcome(state, request) for request in requests))
+    outcomes = await _outcomes(state, requests)
     if charged.granted < charged.cost:
         outcomes += [_refused(charged.refusal())] * (charged.cost - charged.granted)
     return answer({"outcomes": outcomes}, 207, rate_limit.headers(charged))
@@ -174,7 +176,24 @@ async def cancel(job_id: UUID, state: StateDep, caller: Canceller, body: schemas
         raise _no_job(job_id)
     if job.state is not JobState.CANCELLED:
         raise NotCancellable(job.id, job.state)
+    await state.runtime.core.dispatch.advance(job.lane)
     return answer(state.show(job))
+
+
+async def _outcomes(state: State, requests: Sequence[JobRequest]) -> list[dict[str, Any]]:
+    """Submit all at once, but those of one ordering key one by one, so that they are accepted in that order."""
+    outcomes: dict[int, dict[str, Any]] = {}
+    lines: dict[Any, list[int]] = defaultdict(list)
+    for index, request in enumerate(requests):
+        key = request.payload.get("ordering_key")
+        lines[key if isinstance(key, str) else index].append(index)
+
+    async def submit_line(line: list[int]) -> None:
+        for index in line:
+            outcomes[index] = await _outcome(state, requests[index])
+
+    await asyncio.gather(*map(submit_line, lines.values()))
+    return [outcomes[index] for index in range(len(requests))]
 
 
 async def _outcome(state: State, request: JobRequest) -> dict[str, Any]:

@@ -190,6 +190,7 @@ class JobOut(BaseModel):
     max_attempts: int
     idempotency_key: str
     callback_url: str | None
+    ordering_key: Annotated[str | None, Field(description="It runs after the earlier jobs of its key.")]
     tags: list[str]
     created_at: datetime
     due_at: datetime | None
@@ -294,6 +295,7 @@ def job_out(job: Job, max_attempts: int, links: Mapping[str, str]) -> dict[str, 
         "max_attempts": max_attempts + job.spent_before,
         "idempotency_key": job.idempotency_key,
         "callback_url": job.callback_url,
+        "ordering_key": job.payload.get("ordering_key") if job.lane else None,
         "tags": list(job.tags),
         "created_at": job.created_at,
         "due_at": job.due_at,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from holdfast.client import Attempt, AuditEntry, DeadLetter, DeadLetterGroup, Failure, Job, Kind
 
 STATE_STYLE: Mapping[str, str] = {
+    "blocked": "dim cyan",
     "scheduled": "cyan",
     "queued": "blue",
     "running": "yellow",
@@ -83,6 +84,7 @@ def job_details(job: Job) -> Table:
         "priority": job.priority,
         "key": job.idempotency_key,
         "tags": " ".join(job.tags),
+        "ordering": job.ordering_key,
         "callback": job.callback_url,
         "created": job.created_at,
         "due": job.due_at,

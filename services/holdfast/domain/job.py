@@ -6,6 +6,7 @@
                          └──due──────────────┴──retry, park──► WAITING ─────────┘
 
     SCHEDULED, QUEUED, RUNNING and WAITING can be cancelled; QUEUED and WAITING can die without a claim (poison).
+    A job of a lane (`domain.lane`) begins, and is replayed, as BLOCKED; from there it becomes SCHEDULED or QUEUED.
 
 Invariant: `LEGAL` lists every state, and a job only ever moves along it. Ended states are
 SUCCEEDED, CANCELLED and DEAD; only an operator's replay leads out of one.
@@ -27,6 +28,7 @@ from holdfast.domain.errors import IllegalTransition
 class JobState(StrEnum):
     """Where a job stands. The value is what the API and the ledger show."""
 
+    BLOCKED = "blocked"
     SCHEDULED = "scheduled"
     QUEUED = "queued"
     RUNNING = "running"
@@ -37,6 +39,7 @@ class JobState(StrEnum):
 
 
 LEGAL: Mapping[JobState, frozenset[JobState]] = {
+    JobState.BLOCKED: frozenset({JobState.QUEUED, JobState.SCHEDULED, JobState.CANCELLED}),
     JobState.SCHEDULED: frozenset({JobState.QUEUED, JobState.CANCELLED, JobState.DEAD}),
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.DEAD}),
     JobState.RUNNING: frozenset(
@@ -45,7 +48,7 @@ LEGAL: Mapping[JobState, frozenset[JobState]] = {
     JobState.WAITING: frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLED, JobState.DEAD}),
     JobState.SUCCEEDED: frozenset(),
     JobState.CANCELLED: frozenset(),
-    JobState.DEAD: frozenset({JobState.QUEUED}),
+    JobState.DEAD: frozenset({JobState.QUEUED, JobState.BLOCKED}),
 }
 ENDED = frozenset({JobState.SUCCEEDED, JobState.CANCELLED, JobState.DEAD})
 CANCELLABLE = frozenset(JobState) - ENDED
@@ -84,6 +87,8 @@ class Job:
     """Signs the callback."""
     spent_before: int = 0
     """Attempts that do not count against the budget: those before the last replay, and parked ones."""
+    lane: str | None = None
+    """Runs after the earlier jobs of its lane (`domain.lane`)."""
 
     def move(self, to: JobState, **changes: Any) -> Job:
         """Return the job in state `to` with `changes` applied; raise IllegalTransition off the map."""

@@ -38,8 +38,8 @@ class JobRequest:
         """When the job is to be queued, if the client said so; `now` is when the request is accepted."""
         return now + self.delay if self.delay else self.run_at
 
-    def job(self, job_id: UUID, queue: str, now: datetime) -> Job:
-        """The job that this request becomes when it is accepted at `now`."""
+    def job(self, job_id: UUID, queue: str, now: datetime, lane: str | None = None) -> Job:
+        """The job that this request becomes when it is accepted at `now`; one of a lane begins behind it."""
         due_at = self.due_at(now)
         later = due_at is not None and due_at > now
         return Job(
@@ -47,7 +47,7 @@ class JobRequest:
             tenant=self.tenant,
             kind=self.kind,
             queue=queue,
-            state=JobState.SCHEDULED if later else JobState.QUEUED,
+            state=JobState.BLOCKED if lane else JobState.SCHEDULED if later else JobState.QUEUED,
             priority=self.priority,
             payload=self.payload,
             idempotency_key=self.key or str(job_id),
@@ -60,6 +60,7 @@ class JobRequest:
             callback_url=self.callback_url,
             callback_secret=self.callback_secret,
             traceparent=self.traceparent,
+            lane=lane,
         )
 
     def differs_from(self, job: Job) -> list[str]:

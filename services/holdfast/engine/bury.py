@@ -60,6 +60,7 @@ class BuryDead:
             told = callback(job, JobState.DEAD, None, POISONED, self._clock.new_id(), self._clock.now())
             if await self._ledger.bury(job.id, job.attempt, POISONED, told):
                 self._faults.reach(FaultPoint.BURY_COMMITTED)
+                await self._dispatch.advance(job.lane)
                 await self._file(message, job, POISONED)
             else:  # it ended or moved on: this message is of no account any more
                 log.info("dead_letter_outdated", job_id=str(job.id), attempt=message.attempt)

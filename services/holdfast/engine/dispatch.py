@@ -46,6 +46,22 @@ class Dispatch:
         """Publish many at once; return how many were confirmed."""
         return sum(await asyncio.gather(*map(self.send, envelopes)))
 
+    async def advance(self, lane: str | None) -> Sequence[Envelope]:
+        """Let the next job of a lane begin, if none is under way: after one has ended, and after one has come.
+
+        Whoever comes last sees what the other did, so nobody is forgotten but by a crash, or while the ledger is away;
+        then the steward finds the lane.
+        """
+        if lane is None:
+            return ()
+        try:
+            released = await self._outbox.release([lane])
+        except LedgerUnavailable as error:
+            log.warning("lane_not_advanced", lane=lane, why=str(error))
+            return ()
+        await self.send_all(released)
+        return released
+
     async def idle(self) -> None:
         """Wait until every confirmed row has been deleted: for a clean shutdown."""
         while self._forgetting:

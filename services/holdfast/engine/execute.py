@@ -123,6 +123,8 @@ class Execute:
         )
         self._faults.reach(FaultPoint.EXECUTE_SETTLED)
         await self._dispatch.send_all(self._tickets(settlement))
+        if settlement.job_state in ENDED:
+            await self._dispatch.advance(claim.job.lane)
         self._faults.reach(FaultPoint.EXECUTE_PUBLISHED)
         return Disposition.DEAD_LETTER if settlement.dead else Disposition.ACK
 

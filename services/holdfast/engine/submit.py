@@ -8,6 +8,9 @@ repetition of an accepted request is refused like any other, and answered when i
     hold               the hold expires within seconds; nothing was accepted, nothing was promised
     commit             the steward publishes the outbox row; a retried request finds the job by its key
     publish            the same; the second copy of the ticket is refused by the claim
+
+A job of a lane is committed as BLOCKED, without a ticket. `Dispatch.advance` lets it begin or, after a crash, the
+steward.
 """
 
 from __future__ import annotations
@@ -18,11 +21,12 @@ from dataclasses import dataclass, replace
 
 import orjson
 import structlog
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from holdfast.domain.envelope import first_ticket
 from holdfast.domain.errors import IdempotencyMismatch, InvalidField, RedisUnavailable, RequestInFlight, UnknownKind
 from holdfast.domain.job import Job, JobState
+from holdfast.domain.lane import lane
 from holdfast.domain.request import JobRequest
 from holdfast.engine.admission import Admission
 from holdfast.engine.dispatch import Dispatch
@@ -31,7 +35,7 @@ from holdfast.engine.sealing import seal, unseal
 from holdfast.ports.clock import Clock
 from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.gate import Gate, Held, InFlight, Known
-from holdfast.ports.handler import Handler, Kinds
+from holdfast.ports.handler import Handler, Kinds, Ordered
 from holdfast.ports.ledger import Ledger
 from holdfast.ports.vault import SecretUnreadable, Vault
 
@@ -73,8 +77,8 @@ class Submit:
         handler, now = self._kinds.get(request.kind), self._clock.now()
         if self._admission is not None:
             self._admission.check(request, handler.queue, now)
-        validate(handler, request)
-        job = self._sealed(handler, request.job(self._clock.new_id(), handler.queue, now))
+        lane = _lane(request, validate(handler, request))
+        job = self._sealed(handler, request.job(self._clock.new_id(), handler.queue, now, lane))
         if request.key is None:
             return await self._commit(request, job)
         seen = await self._ask_gate(request, job)
@@ -120,7 +124,10 @@ class Submit:
         if owner.id != job.id:
             return self._replay(request, job, owner)
         self._faults.reach(FaultPoint.SUBMIT_COMMITTED)
-        if owner.state is JobState.QUEUED:
+        if owner.lane is not None:
+            begun = await self._dispatch.advance(owner.lane)
+            owner = owner.move(JobState.QUEUED, due_at=None) if owner.id in {it.job_id for it in begun} else owner
+        elif owner.state is JobState.QUEUED:
             await self._dispatch.send(first_ticket(owner, self._clock.now()))
         return Submission(owner, replayed=False)
 
@@ -146,12 +153,18 @@ class Submit:
             log.warning("gate_unavailable", why=str(error))
 
 
-def validate(handler: Handler, request: JobRequest) -> None:
-    """Raise InvalidField, with JSON pointers into the request, unless the payload fits its kind."""
+def _lane(request: JobRequest, payload: BaseModel) -> str | None:
+    if not isinstance(payload, Ordered) or payload.ordering_key is None:
+        return None
+    return lane(request.tenant, payload.destination(), payload.ordering_key)
+
+
+def validate(handler: Handler, request: JobRequest) -> BaseModel:
+    """The payload, as its kind reads it; raise InvalidField, with JSON pointers into the request, unless it fits."""
     try:
         json.dumps(request.payload, allow_nan=False)
         orjson.dumps(request.payload)
-        handler.Payload.model_validate(request.payload)
+        return handler.Payload.model_validate(request.payload)
     except ValidationError as error:
         raise InvalidField(payload_problems(error)) from None
     except (TypeError, ValueError):

@@ -3,6 +3,7 @@
 Every job that has not ended is in exactly one place, and somebody moves it on from there:
 
     place      the job is …                                       and moves on by
+    lane       blocked behind an earlier job of its lane          the end of that job, or the steward
     timer      scheduled or waiting with a due time               the steward (promote)
     outbox     queued or waiting, its ticket not yet confirmed    the steward (relay)
     lease      running under a live lease                         its worker
@@ -26,6 +27,7 @@ from holdfast.domain.job import JobState
 class Place(StrEnum):
     """Where a job is that has not ended."""
 
+    LANE = "lane"
     TIMER = "timer"
     OUTBOX = "outbox"
     LEASE = "lease"

@@ -36,6 +36,14 @@ class DeadLetterQuery:
     limit: int = 50
 
 
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A dead job that goes on: with an envelope when it is QUEUED, at the end of its lane when it is BLOCKED."""
+
+    envelope: Envelope | None
+    lane: str | None = None
+
+
 class DeadLetters(Protocol):
     """The archive of the dead-letter queue."""
 
@@ -59,11 +67,12 @@ class DeadLetters(Protocol):
         """One dead letter."""
         ...
 
-    async def replay(self, letter_id: UUID, priority: int | None, entry: AuditEntry | None = None) -> Envelope | None:
+    async def replay(self, letter_id: UUID, priority: int | None, entry: AuditEntry | None = None) -> Replayed | None:
         """Queue the letter's DEAD job again, same id and key, with a fresh attempt budget; None if it cannot be.
 
         The envelope's outbox row is committed, and the audit entry, unless the replay is part of a bulk that has one.
-        Attempt numbers go on counting, so that old tickets stay void.
+        Attempt numbers go on counting, so that old tickets stay void. A job of a lane is BLOCKED behind all that the
+        lane has, for it went on without it.
         """
         ...
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -86,6 +86,18 @@ class Handler(Protocol):
 
     async def run(self, context: Context, payload: Any) -> Outcome:
         """Do the work of one attempt; `payload` is an instance of `Payload`."""
+        ...
+
+
+@runtime_checkable
+class Ordered(Protocol):
+    """A payload whose jobs may have to run one after the other: those of one destination and one ordering key."""
+
+    ordering_key: str | None
+    """None for a job that waits for no other."""
+
+    def destination(self) -> str:
+        """Who receives it, as far as the order is concerned."""
         ...
 
 

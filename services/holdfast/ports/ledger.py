@@ -37,6 +37,8 @@ class Ledger(Protocol):
     async def accept(self, jobs: Sequence[Job]) -> list[Job]:
         """Insert the jobs, each with its outbox row when QUEUED; return, in order, the job that now owns each key.
 
+        BLOCKED ones come behind all that their lanes have; `Outbox.release` lets them begin.
+
         A returned job with another id than the given one was accepted earlier (or earlier in the same batch)
         under the same tenant and idempotency key. Nothing is written for it.
         """

@@ -40,6 +40,18 @@ class Outbox(Protocol):
         """Give RUNNING jobs whose lease ran out more than `grace` ago a new ticket for the same attempt."""
         ...
 
+    async def release(self, lanes: Sequence[str]) -> list[Envelope]:
+        """In each lane with no job under way, let the first BLOCKED one begin; return the envelopes of those QUEUED.
+
+        One whose time has not come is SCHEDULED, and `promote` will write its ticket. Safe to call at any time, and by
+        many at once: of a lane at most one job is ever under way.
+        """
+        ...
+
+    async def stalled(self, limit: int) -> list[str]:
+        """Lanes with a BLOCKED job and none under way: whoever should have called `release` did not live to do it."""
+        ...
+
     async def reissue(self, job_id: UUID, attempt: int) -> Envelope | None:
         """A new ticket for an attempt whose message is gone through no fault of the job.
 

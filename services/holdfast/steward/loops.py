@@ -81,6 +81,15 @@ def rescue(outbox: Outbox, dispatch: Dispatch, grace: timedelta, faults: Faults 
     return Loop("rescue", 5.0, turn)
 
 
+def advance(outbox: Outbox, dispatch: Dispatch) -> Loop:
+    """Let lanes go on whose next job nobody has called: the process that should have has died, or met an outage."""
+
+    async def turn() -> bool:
+        return await _send(dispatch, await outbox.release(await outbox.stalled(BATCH)), "lanes_advanced")
+
+    return Loop("advance", 2.0, turn)
+
+
 def archive(queue: DeadQueue, bury: BuryDead, faults: Faults = NO_FAULTS) -> Loop:
     """Move the dead-letter queue into the ledger; a message is acknowledged when it is filed."""
 

@@ -28,6 +28,7 @@ def build(runtime: bootstrap.StewardRuntime) -> Steward:
             loops.relay(core.outbox, core.dispatch, timedelta(seconds=settings.relay_after)),
             loops.promote(core.outbox, core.dispatch, core.faults),
             loops.rescue(core.outbox, core.dispatch, timedelta(seconds=settings.rescue_after), core.faults),
+            loops.advance(core.outbox, core.dispatch),
             loops.conserve(runtime.conservation, metrics.CENSUS.show, settings.conserve_every),
             loops.retain(runtime.retain),
             loops.archive(runtime.dead_queue, runtime.bury, core.faults),

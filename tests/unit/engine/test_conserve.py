@@ -16,7 +16,7 @@ from holdfast.domain.job import JobState
 from holdfast.domain.topology import DEAD
 from holdfast.engine.conserve import SETTLED_FOR, Conservation, missing
 from holdfast.ports.census import Bulkhead, LedgerCount, Place, QueueCount
-from ledger_world import BROKEN, granted, settlement
+from ledger_world import BROKEN, granted, make_job, settlement
 
 QUEUES = MemoryBrokerCensus().counts
 IMAGE = "holdfast.image"
@@ -177,12 +177,13 @@ async def test_every_open_job_is_in_exactly_one_place(scene: Scene) -> None:
     await world.accepted(delay=timedelta(hours=1))
     world.broker.away.calls = 1
     await world.accepted()
+    await world.ledger.accept([make_job(lane="a")])
     for lease in (1, 3600):
         await world.accepted()
         await world.ledger.claim(ticket(world.broker.published[-1]), "w", timedelta(seconds=lease))
     world.clock.pass_by(seconds=10)
     seen = (await scene.conservation.look()).ledger
     assert dict(seen.places) == dict.fromkeys(Place, 1)
-    assert sum(seen.states.values()) == 5
+    assert sum(seen.states.values()) == 6
     assert seen.outbox_rows == 1
     assert seen.outbox_oldest == timedelta(seconds=10)

@@ -59,6 +59,8 @@ class MemoryCensus:
         job, now = record.job, self._ledger.clock.now()
         if job.state is JobState.RUNNING:
             return Place.RESCUE if record.lease_until is not None and record.lease_until < now else Place.LEASE
+        if job.state is JobState.BLOCKED:
+            return Place.LANE
         if job.due_at is not None:
             return Place.TIMER
         return Place.BROKER if self._ledger.ticketed(record) else Place.OUTBOX

@@ -9,9 +9,8 @@ from uuid import UUID
 from holdfast.adapters.memory.ledger import MemoryLedger
 from holdfast.domain.audit import AuditEntry
 from holdfast.domain.dead_letter import DeadLetter, DeadLetterGroup
-from holdfast.domain.envelope import Envelope
 from holdfast.domain.job import JobState
-from holdfast.ports.dead_letters import DeadLetterQuery
+from holdfast.ports.dead_letters import DeadLetterQuery, Replayed
 
 
 class MemoryDeadLetters:
@@ -60,7 +59,7 @@ class MemoryDeadLetters:
         """One letter by its id."""
         return self.letters.get(letter_id)
 
-    async def replay(self, letter_id: UUID, priority: int | None, entry: AuditEntry | None = None) -> Envelope | None:
+    async def replay(self, letter_id: UUID, priority: int | None, entry: AuditEntry | None = None) -> Replayed | None:
         """Revive the job and mark the letter."""
         letter = self.letters.get(letter_id)
         if letter is None or letter.job_id is None or letter.replayed_at or letter.dropped_at:
@@ -70,7 +69,7 @@ class MemoryDeadLetters:
         record = self._ledger.records[letter.job_id]
         job = record.job
         record.job = job.move(
-            JobState.QUEUED,
+            JobState.BLOCKED if job.lane else JobState.QUEUED,
             attempt=job.attempt + 1,
             spent_before=job.attempt,
             priority=job.priority if priority is None else priority,
@@ -80,7 +79,10 @@ class MemoryDeadLetters:
         )
         self.letters[letter_id] = replace(letter, replayed_at=self._ledger.clock.now())
         self._ledger.audit.keep(entry)
-        return self._ledger.requeue(record)
+        if job.lane is None:
+            return Replayed(self._ledger.requeue(record))
+        record.token, record.since, record.turn = record.token + 1, self._ledger.clock.now(), next(self._ledger.turns)
+        return Replayed(None, job.lane)
 
     async def drop(self, letter_id: UUID, by: str, why: str, entry: AuditEntry | None = None) -> DeadLetter | None:
         """Mark the letter."""

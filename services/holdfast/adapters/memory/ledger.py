@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import count
 from uuid import UUID
 
 from holdfast.adapters.memory.audit import MemoryAudit
@@ -19,6 +20,7 @@ from holdfast.domain.dead_letter import Failure
 from holdfast.domain.envelope import Envelope, envelope
 from holdfast.domain.errors import StaleClaim
 from holdfast.domain.job import CANCELLABLE, ENDED, Job, JobState
+from holdfast.domain.lane import UNDER_WAY
 from holdfast.domain.settlement import Settlement
 from holdfast.domain.topology import to_work
 from holdfast.ports.clock import Clock
@@ -37,6 +39,8 @@ class Record:
     since: datetime
     token: int = 0
     lease_until: datetime | None = None
+    turn: int = 0
+    """Its turn in its lane."""
 
 
 class MemoryLedger:
@@ -49,16 +53,17 @@ class MemoryLedger:
         self._attempts: dict[tuple[UUID, int], Attempt] = {}
         self.outbox: dict[tuple[UUID, int], Envelope] = {}
         self.audit = MemoryAudit(clock)
+        self.turns = count()
 
     # -- the ledger -------------------------------------------------------------------------------------------
 
     async def accept(self, jobs: Sequence[Job]) -> list[Job]:
-        """The first job of a key owns it."""
-        for job in jobs:
+        """The first job of a key owns it; in the order of the keys, as the ledger in Postgres gives turns."""
+        for job in sorted(jobs, key=lambda job: (job.tenant, job.idempotency_key)):
             if (job.tenant, job.idempotency_key) in self._owners:
                 continue
             self._owners[job.tenant, job.idempotency_key] = job.id
-            self.records[job.id] = Record(job, self.clock.now())
+            self.records[job.id] = Record(job, self.clock.now(), turn=next(self.turns))
             if job.state is JobState.QUEUED:
                 self._ticket(self.records[job.id])
         return [self.records[self._owners[job.tenant, job.idempotency_key]].job for job in jobs]
@@ -69,7 +74,7 @@ class MemoryLedger:
         if record is None:
             return Refusal.UNKNOWN
         job, now = record.job, self.clock.now()
-        if job.attempt != ticket.attempt or job.state in ENDED or job.state is JobState.SCHEDULED:
+        if job.attempt != ticket.attempt or job.state not in {*TICKETED, JobState.RUNNING}:
             return refusal(job.state, job.attempt, ticket)
         if job.state is JobState.RUNNING:
             lost = record.lease_until is not None and record.lease_until < now
@@ -232,6 +237,27 @@ class MemoryLedger:
             if record.job.state is JobState.RUNNING and record.lease_until is not None and record.lease_until < before
         ]
         return [self.requeue(record) for record in lost[:limit]]
+
+    async def release(self, lanes: Sequence[str]) -> list[Envelope]:
+        """The first of each lane, unless one is under way."""
+        now = self.clock.now()
+        tickets = []
+        for lane in sorted(set(lanes).intersection(await self.stalled(len(self.records)))):
+            blocked = [it for it in self.records.values() if (it.job.lane, it.job.state) == (lane, JobState.BLOCKED)]
+            first = min(blocked, key=lambda record: record.turn)
+            if first.job.due_at is None or first.job.due_at <= now:
+                tickets.append(self.requeue(first))
+            else:
+                first.job, first.since, first.token = first.job.move(JobState.SCHEDULED), now, first.token + 1
+        return tickets
+
+    async def stalled(self, limit: int) -> list[str]:
+        """Lanes with somebody blocked and nobody under way."""
+        jobs = [record.job for record in self.records.values() if record.job.lane]
+        taken = {job.lane for job in jobs if job.state in UNDER_WAY}
+        return sorted({str(job.lane) for job in jobs if job.state is JobState.BLOCKED and job.lane not in taken})[
+            :limit
+        ]
 
     async def reissue(self, job_id: UUID, attempt: int) -> Envelope | None:
         """One job's ticket, made anew."""

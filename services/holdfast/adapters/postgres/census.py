@@ -15,6 +15,9 @@ from holdfast.domain.topology import WORK
 from holdfast.ports.census import Bulkhead, LedgerCount, Place
 
 COUNT = """
+SELECT 'lane' AS place, queue, state, count(*) AS jobs, 0 AS settled
+FROM jobs WHERE state = 'blocked' GROUP BY queue, state
+UNION ALL
 SELECT 'timer' AS place, queue, state, count(*) AS jobs, 0 AS settled
 FROM jobs WHERE due_at IS NOT NULL AND state IN ('scheduled', 'waiting') GROUP BY queue, state
 UNION ALL

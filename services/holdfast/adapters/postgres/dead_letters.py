@@ -11,11 +11,11 @@ from uuid import UUID
 
 from holdfast.adapters.postgres import audit, rows
 from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.tables import TURNS
 from holdfast.domain.audit import AuditEntry
 from holdfast.domain.dead_letter import DeadLetter, DeadLetterGroup, DeadReason
-from holdfast.domain.envelope import Envelope
 from holdfast.domain.topology import JOBS
-from holdfast.ports.dead_letters import DeadLetterQuery
+from holdfast.ports.dead_letters import DeadLetterQuery, Replayed
 
 ARCHIVE = """
 INSERT INTO dead_letters (id, job_id, attempt, tenant, kind, reason, error, message, attempts, headers, body,
@@ -52,7 +52,9 @@ WITH letter AS (
   SELECT id, job_id, attempt FROM dead_letters
   WHERE id = $1 AND replayed_at IS NULL AND dropped_at IS NULL FOR UPDATE
 ), moved AS (
-  UPDATE jobs SET state = 'queued', since = now(), attempt = jobs.attempt + 1, spent_before = jobs.attempt,
+  UPDATE jobs SET state = CASE WHEN lane IS NULL THEN 'queued' ELSE 'blocked' END, since = now(),
+                  turn = CASE WHEN lane IS NOT NULL THEN nextval('{TURNS.name}') END,
+                  attempt = jobs.attempt + 1, spent_before = jobs.attempt,
                   token = jobs.token + 1,
                   priority = coalesce($2, jobs.priority), failure = NULL, finished_at = NULL, deadline = NULL
   FROM letter WHERE jobs.id = letter.job_id AND jobs.attempt = letter.attempt AND jobs.state = 'dead'
@@ -62,11 +64,11 @@ WITH letter AS (
   WHERE dead_letters.id = letter.id AND moved.id = letter.job_id
 ), tickets AS (
   INSERT INTO outbox (job_id, token, attempt, exchange, routing_key, priority)
-  SELECT id, token, attempt, '{JOBS}', queue, priority FROM moved
+  SELECT id, token, attempt, '{JOBS}', queue, priority FROM moved WHERE state = 'queued'
   RETURNING *
 ) {audit.audited("moved", "$3")}
-SELECT tickets.*, moved.kind, moved.idempotency_key, moved.traceparent
-FROM tickets JOIN moved ON moved.id = tickets.job_id
+SELECT tickets.*, moved.kind, moved.idempotency_key, moved.traceparent, moved.lane
+FROM moved LEFT JOIN tickets ON tickets.job_id = moved.id
 """
 
 DROP = f"""
@@ -135,10 +137,10 @@ class PostgresDeadLetters:
         row = await self._db.one("SELECT * FROM dead_letters WHERE id = $1", letter_id)
         return row and rows.to_dead_letter(row)
 
-    async def replay(self, letter_id: UUID, priority: int | None, entry: AuditEntry | None = None) -> Envelope | None:
+    async def replay(self, letter_id: UUID, priority: int | None, entry: AuditEntry | None = None) -> Replayed | None:
         """One transaction marks the letter, revives the job and writes its ticket."""
         row = await self._db.one(REPLAY, letter_id, priority, audit.values(entry))
-        return row and rows.to_envelope(row)
+        return row and Replayed(rows.to_envelope(row) if row.job_id else None, row.lane)
 
     async def drop(self, letter_id: UUID, by: str, why: str, entry: AuditEntry | None = None) -> DeadLetter | None:
         """The row stays, with who and why."""

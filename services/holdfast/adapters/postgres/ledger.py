@@ -14,26 +14,30 @@ from uuid import UUID
 from holdfast.adapters.postgres import audit, rows
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.schema import check_version
+from holdfast.adapters.postgres.tables import TURNS
 from holdfast.domain.attempt import Attempt, Claim, Refusal, Ticket, refusal
 from holdfast.domain.audit import AuditEntry
 from holdfast.domain.dead_letter import Failure
 from holdfast.domain.errors import StaleClaim
-from holdfast.domain.job import Job, JobState
+from holdfast.domain.job import CANCELLABLE, Job, JobState
 from holdfast.domain.settlement import Settlement
 from holdfast.domain.topology import JOBS
 from holdfast.ports.ledger import JobQuery
+
+_cancellable = ", ".join(f"'{state}'" for state in sorted(CANCELLABLE))
 
 ACCEPT = f"""
 WITH given AS (
   SELECT * FROM unnest(
     $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::json[], $8::text[], $9::bytea[],
-    $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::jsonb[], $14::text[], $15::text[], $16::text[]
+    $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::jsonb[], $14::text[], $15::text[], $16::text[],
+    $17::text[]
   ) AS g(id, tenant, kind, queue, state, priority, payload, idempotency_key, fingerprint,
-         created_at, due_at, deadline, tags, traceparent, callback_url, callback_secret)
+         created_at, due_at, deadline, tags, traceparent, callback_url, callback_secret, lane)
 ), fresh AS (
   INSERT INTO jobs (id, tenant, kind, queue, state, priority, payload, idempotency_key, fingerprint,
-                    created_at, due_at, deadline, tags, traceparent, callback_url, callback_secret)
-  SELECT * FROM given
+                    created_at, due_at, deadline, tags, traceparent, callback_url, callback_secret, lane, turn)
+  SELECT *, CASE WHEN lane IS NOT NULL THEN nextval('{TURNS.name}') END FROM given
   ON CONFLICT (tenant, idempotency_key) DO NOTHING
   RETURNING id, queue, state, priority
 ), tickets AS (
@@ -132,7 +136,7 @@ WITH target AS (
 ), cancelled AS (
   UPDATE jobs SET state = 'cancelled', since = now(), finished_at = now(), due_at = NULL, lease_until = NULL,
                   token = token + 1
-  FROM target WHERE jobs.id = target.id AND target.state IN ('scheduled', 'queued', 'waiting', 'running')
+  FROM target WHERE jobs.id = target.id AND target.state IN ({_cancellable})
   RETURNING {rows.JOBS_COLUMNS}
 ), logged AS (
   UPDATE attempts SET state = 'cancelled', finished_at = now()
@@ -290,4 +294,5 @@ def _columns(jobs: Sequence[Job]) -> tuple[list[object], ...]:
         [job.traceparent for job in jobs],
         [job.callback_url for job in jobs],
         [job.callback_secret for job in jobs],
+        [job.lane for job in jobs],
     )

@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from sqlalchemy.exc import IntegrityError
+
 from holdfast.adapters.postgres import rows
 from holdfast.adapters.postgres.database import Database
 from holdfast.domain.backoff import LONGEST_BROKER_WAIT
 from holdfast.domain.envelope import Envelope
+from holdfast.domain.lane import UNDER_WAY
 from holdfast.domain.topology import JOBS
 from holdfast.ports.outbox import LATE
 
@@ -33,17 +36,21 @@ FROM outbox JOIN jobs ON jobs.id = outbox.job_id
 WHERE outbox.created_at < now() - $1::interval ORDER BY outbox.created_at LIMIT $2
 """
 
+RELEASES = 3
+"""How often a release is tried when another was faster; what is left then the steward finds."""
+
 SIZE = "SELECT count(*) AS size FROM (SELECT FROM outbox LIMIT $1::bigint) AS rows"
 
 _TICKETS = f"""
 , tickets AS (
   INSERT INTO outbox (job_id, token, attempt, exchange, routing_key, priority)
-  SELECT id, token, attempt, '{JOBS}', queue, priority FROM moved
+  SELECT id, token, attempt, '{JOBS}', queue, priority FROM moved %s
   RETURNING *
 )
 SELECT tickets.*, moved.kind, moved.idempotency_key, moved.traceparent
 FROM tickets JOIN moved ON moved.id = tickets.job_id
 """
+_under_way = ", ".join(f"'{state}'" for state in sorted(UNDER_WAY))
 _RETURNING = "RETURNING jobs.id, jobs.token, jobs.attempt, jobs.queue, jobs.priority, jobs.kind, \
 jobs.idempotency_key, jobs.traceparent"
 
@@ -54,7 +61,7 @@ WITH due AS (
 ), moved AS (
   UPDATE jobs SET state = 'queued', since = now(), due_at = NULL, token = token + 1
   FROM due WHERE jobs.id = due.id {_RETURNING}
-) {_TICKETS}
+) {_TICKETS % ""}
 """
 
 RESCUE = f"""
@@ -64,14 +71,39 @@ WITH lost AS (
 ), moved AS (
   UPDATE jobs SET state = 'queued', since = now(), lease_until = NULL, token = token + 1
   FROM lost WHERE jobs.id = lost.id {_RETURNING}
-) {_TICKETS}
+) {_TICKETS % ""}
+"""
+
+RELEASE = f"""
+WITH first AS (
+  SELECT head.id FROM unnest($1::text[]) AS asked(lane) CROSS JOIN LATERAL (
+    SELECT id FROM jobs WHERE jobs.lane = asked.lane AND state = 'blocked' ORDER BY turn LIMIT 1
+  ) AS head
+  WHERE NOT EXISTS (SELECT FROM jobs WHERE jobs.lane = asked.lane AND state IN ({_under_way}))
+), moved AS (
+  UPDATE jobs SET state = CASE WHEN due_at > now() THEN 'scheduled' ELSE 'queued' END, since = now(),
+                  due_at = CASE WHEN due_at > now() THEN due_at END, token = token + 1
+  FROM first WHERE jobs.id = first.id AND jobs.state = 'blocked' {_RETURNING}, jobs.state
+) {_TICKETS % "WHERE state = 'queued'"}
+"""
+
+STALLED = f"""
+WITH RECURSIVE lanes AS (
+  (SELECT lane FROM jobs WHERE state = 'blocked' ORDER BY lane LIMIT 1)
+  UNION ALL
+  SELECT (SELECT lane FROM jobs WHERE state = 'blocked' AND lane > lanes.lane ORDER BY lane LIMIT 1)
+  FROM lanes WHERE lanes.lane IS NOT NULL
+)
+SELECT lane FROM lanes
+WHERE lane IS NOT NULL AND NOT EXISTS (SELECT FROM jobs WHERE jobs.lane = lanes.lane AND state IN ({_under_way}))
+LIMIT $1
 """
 
 REISSUE = f"""
 WITH moved AS (
   UPDATE jobs SET state = 'queued', since = now(), lease_until = NULL, token = token + 1
   WHERE id = $1 AND attempt = $2 AND state IN ('queued', 'waiting', 'running') AND due_at IS NULL {_RETURNING}
-) {_TICKETS}
+) {_TICKETS % ""}
 """
 
 REPLACE = f"""
@@ -84,7 +116,7 @@ WITH lost AS (
 ), moved AS (
   UPDATE jobs SET state = 'queued', since = now(), token = token + 1
   FROM lost WHERE jobs.id = lost.id {_RETURNING}
-) {_TICKETS}
+) {_TICKETS % ""}
 """
 
 
@@ -115,6 +147,23 @@ class PostgresOutbox:
     async def rescue(self, grace: timedelta, limit: int) -> list[Envelope]:
         """The new token voids the lost holder, should it come back."""
         return list(map(rows.to_envelope, await self._db.all(RESCUE, grace, limit)))
+
+    async def release(self, lanes: Sequence[str]) -> list[Envelope]:
+        """One statement, whose snapshot is newer than what made its caller call.
+
+        Two at once choose the same job, or the unique index `jobs_under_way_ix` stops the one with the older snapshot;
+        that one looks again.
+        """
+        for _ in range(RELEASES):
+            try:
+                return list(map(rows.to_envelope, await self._db.all(RELEASE, sorted(set(lanes)))))
+            except IntegrityError:
+                continue
+        return []
+
+    async def stalled(self, limit: int) -> list[str]:
+        """From one lane to the next by the index, so that it costs what lanes there are, not what jobs."""
+        return [row.lane for row in await self._db.all(STALLED, limit)]
 
     async def reissue(self, job_id: UUID, attempt: int) -> Envelope | None:
         """One job's ticket, made anew."""

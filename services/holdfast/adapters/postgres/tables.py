@@ -18,6 +18,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Sequence,
     SmallInteger,
     Table,
     Text,
@@ -38,6 +39,8 @@ metadata = MetaData(
     }
 )
 _time = DateTime(timezone=True)
+TURNS = Sequence("jobs_turn_seq", metadata=metadata)
+"""Numbers the jobs of lanes in the order of their acceptance."""
 _states = ", ".join(f"'{state}'" for state in JobState)
 
 jobs = Table(
@@ -68,11 +71,20 @@ jobs = Table(
     Column("traceparent", Text),
     Column("callback_url", Text),
     Column("callback_secret", Text),
+    Column("lane", Text),
+    Column("turn", BigInteger),
     UniqueConstraint("tenant", "idempotency_key"),
     CheckConstraint(f"state IN ({_states})", name="state"),
     Index("jobs_due_ix", "due_at", postgresql_where=text("due_at IS NOT NULL AND state IN ('scheduled', 'waiting')")),
     Index("jobs_ticketed_ix", "since", postgresql_where=text("due_at IS NULL AND state IN ('queued', 'waiting')")),
     Index("jobs_leased_ix", "lease_until", postgresql_where=text("state = 'running'")),
+    Index("jobs_lane_ix", "lane", "turn", postgresql_where=text("state = 'blocked'")),
+    Index(
+        "jobs_under_way_ix",
+        "lane",
+        unique=True,
+        postgresql_where=text("lane IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'waiting')"),
+    ),
     Index("jobs_dead_ix", "id", postgresql_where=text("state = 'dead'")),
 )
 

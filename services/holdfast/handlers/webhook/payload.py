@@ -75,6 +75,8 @@ class WebhookPayload(BaseModel):
     secret: Secret | None = None
     secrets: Annotated[list[Secret], Field(min_length=1, max_length=5)] | None = None
     """Several while rotating: the receiver needs to know any one of them."""
+    ordering_key: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\x20-\x7e]+$")] | None = None
+    """Webhooks with the same key to the same host are delivered one after the other, in the order of acceptance."""
     timeout_seconds: float = Field(default=15.0, ge=0.1, le=MAX_TIMEOUT)
 
     @model_validator(mode="after")
@@ -87,6 +89,10 @@ class WebhookPayload(BaseModel):
             raise ValueError("give secret or secrets, not both")
         self._written()
         return self
+
+    def destination(self) -> str:
+        """Host and port."""
+        return urlsplit(self.url).netloc.lower()
 
     def signing_secrets(self) -> list[str]:
         """The secrets in the clear, for signing only."""
