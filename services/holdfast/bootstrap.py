@@ -241,7 +241,7 @@ async def worker(settings: Settings, me: Worker, *, connections: int, children: 
         core, _ = await _core(settings, closing, name=f"holdfast worker {worker_name()}", pool=connections)
         egress = AiohttpEgress(allow=settings.egress_allow)
         closing.push_async_callback(egress.close)
-        isolation = SubprocessIsolation(max_children=children)
+        isolation = SubprocessIsolation(max_children=children, limits=settings.limits)
         closing.push_async_callback(isolation.close)
         downstreams = _downstreams(settings, closing, me)
         run = RunHandler(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -63,6 +66,76 @@ def abort_with_a_grandchild(request: Mapping[str, Any]) -> None:
 
 def segfault(_: Mapping[str, Any]) -> None:
     ctypes.string_at(8)
+
+
+def reach_out(_: Mapping[str, Any]) -> dict[str, str]:
+    """What the kernel says to each way out, here and in a program that is started from here."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def called(*arguments: Any) -> None:
+        if libc.syscall(*arguments) < 0:
+            raise OSError(ctypes.get_errno(), "refused")
+
+    ways = {
+        "tcp": lambda: socket.socket(socket.AF_INET),
+        "tcp6": lambda: socket.socket(socket.AF_INET6, socket.SOCK_STREAM),
+        "udp": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+        "unix": lambda: socket.socket(socket.AF_UNIX),
+        "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+        "name": lambda: socket.create_connection(("localhost", 80)),
+        "io_uring": lambda: called(425, 4, ctypes.create_string_buffer(128)),
+        "session": os.setsid,
+        "group": lambda: os.setpgid(0, 0),
+        "trace": lambda: called({"x86_64": 101, "aarch64": 117}[os.uname().machine], 16, os.getppid(), 0, 0),
+        "namespace": lambda: called({"x86_64": 272, "aarch64": 97}[os.uname().machine], 0x10000000),
+        "clone with a namespace": lambda: called({"x86_64": 56, "aarch64": 220}[os.uname().machine], 0x10000011, 0),
+        "program": lambda: subprocess.run(
+            [sys.executable, "-c", "import socket; socket.socket()"], check=True, stderr=subprocess.DEVNULL
+        ),
+        "program in a session": lambda: subprocess.run(["true"], check=True, start_new_session=True),
+    }
+    answers = {}
+    for name, way in ways.items():
+        try:
+            way()
+            answers[name] = "done"
+        except Exception as error:
+            answers[name] = type(error).__name__
+    return answers
+
+
+def still_works(_: Mapping[str, Any]) -> list[Any]:
+    """What a handler may need all the same."""
+    thread = threading.Thread(target=lambda: None)
+    thread.start()
+    thread.join()
+    left, right = socket.socketpair()
+    left.send(b"x")
+    ran = subprocess.run([sys.executable, "-c", "print(7)"], capture_output=True, text=True, check=True)
+    with tempfile.TemporaryFile() as file:
+        file.write(b"x" * 1024)
+    return [right.recv(1), ran.stdout.strip()]
+
+
+def write_much(request: Mapping[str, Any]) -> None:
+    with Path("much").open("wb") as file:
+        for _ in range(request["size"] // 1024**2):
+            file.write(bytes(1024**2))
+
+
+def open_many(request: Mapping[str, Any]) -> int:
+    return len([os.open("/dev/null", os.O_RDONLY) for _ in range(request["count"])])
+
+
+def say_much(request: Mapping[str, Any]) -> bytes:
+    return bytes(request["size"])
+
+
+def forge(request: Mapping[str, Any]) -> None:
+    """Send an answer past our own code, as a child that was taken over would; the socket is the first argument."""
+    channel = int(Path("/proc/self/cmdline").read_bytes().split(b"\0")[-3])
+    os.write(channel, request["frame"])
+    time.sleep(600)
 
 
 def quit_quietly(_: Mapping[str, Any]) -> None:

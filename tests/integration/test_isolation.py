@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -16,11 +17,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from holdfast.adapters.isolation.folders import sweep
 from holdfast.adapters.isolation.pool import SubprocessIsolation
 from holdfast.domain.errors import Rejected, TryLater
 from holdfast.ports.isolation import CrashCause, IsolatedCrash, IsolatedTimeout
+from holdfast.ports.limits import Limits
 
 MIB = 1024 * 1024
 HERE = Path(__file__).parent
@@ -173,6 +177,64 @@ async def test_an_answer_that_would_run_code_in_the_worker_is_refused(
     assert not mark.exists()
 
 
+def framed(body: bytes, claim: int | None = None) -> bytes:
+    return struct.pack(">Q", len(body) if claim is None else claim) + body
+
+
+FORGED = {
+    "a memo of 2³² places": framed(b"\x80\x05Nr\xff\xff\xff\xff."),
+    "lists that double forty times": framed(b"\x80\x05](" + b"]\x94h\x00h\x00e" * 40 + b"."),
+    "a global": framed(b"\x80\x05cos\nsystem\nX\x04\x00\x00\x00trueR."),
+    "a persistent name": framed(b"\x80\x05Pname\n."),
+    "an extension": framed(b"\x80\x05\x82\x01."),
+    "a buffer from elsewhere": framed(b"\x80\x05\x97."),
+    "a text of 2⁶³ bytes": framed(b"\x80\x05\x8d" + b"\xff" * 7 + b"\x7f."),
+    "two million nothings": framed(b"\x80\x05(" + b"N" * 2_000_000 + b"t."),
+    "nothing": framed(b""),
+    "an answer that nobody asked for": framed(b"\x80\x05\x8c\x05valueN\x86."),
+    "a length of 2⁶⁴ − 1": framed(b"", claim=2**64 - 1),
+    "a length of 1 GiB": framed(b"", claim=2**30),
+}
+
+
+@pytest.mark.parametrize("frame", FORGED.values(), ids=FORGED)
+async def test_a_forged_answer_costs_the_worker_nothing(isolation: SubprocessIsolation, frame: bytes) -> None:
+    before = psutil.Process().memory_info().rss
+    with pytest.raises(IsolatedCrash) as caught:
+        await call(isolation, "forge", frame=frame)
+    assert caught.value.cause is CrashCause.SURPRISE
+    assert psutil.Process().memory_info().rss - before < 64 * MIB
+    assert await call(isolation, "echo", value="next") == "next"
+
+
+async def test_a_child_has_no_network_and_cannot_leave_its_group(isolation: SubprocessIsolation) -> None:
+    assert set((await call(isolation, "reach_out")).items()) == {
+        *((way, "PermissionError") for way in ("tcp", "tcp6", "udp", "unix", "netlink", "name", "io_uring", "session")),
+        *((way, "PermissionError") for way in ("group", "trace", "namespace", "clone with a namespace")),
+        *((way, "CalledProcessError") for way in ("program",)),
+        *((way, "PermissionError") for way in ("program in a session",)),
+    }
+    assert await call(isolation, "still_works") == [b"x", "7"]
+
+
+async def test_files_and_answers_of_a_child_are_capped() -> None:
+    limits = Limits(answer_bytes=MIB, child_file_bytes=4 * MIB, child_open_files=64)
+    isolation = SubprocessIsolation(max_children=1, limits=limits)
+    pid = await call(isolation, "pid")
+    await call(isolation, "write_much", size=4 * MIB)
+    with pytest.raises(IsolatedCrash, match="File too large"):
+        await call(isolation, "write_much", size=5 * MIB)
+    with pytest.raises(IsolatedCrash, match="Too many open files"):
+        await call(isolation, "open_many", count=64)
+    pid = await call(isolation, "pid")
+    assert len(await call(isolation, "say_much", size=MIB - 100)) == MIB - 100
+    with pytest.raises(Rejected, match="at most 1048576 are taken") as refused:
+        await call(isolation, "say_much", size=2 * MIB)
+    assert refused.value.error == "AnswerTooLarge"
+    assert await call(isolation, "pid") == pid, "an answer that is too large must not cost the child"
+    await isolation.close()
+
+
 async def test_a_cancelled_call_kills_its_child(isolation: SubprocessIsolation, tmp_path: Path) -> None:
     task = asyncio.create_task(call(isolation, "write_and_hang", file=str(tmp_path / "pid")))
     (pid,) = await numbers(tmp_path / "pid")
@@ -232,6 +294,7 @@ async def test_children_leave_no_files_and_no_descriptors(
 
 PARENT = """
 import asyncio, datetime, sys
+from holdfast.adapters.isolation.folders import sweep
 from holdfast.adapters.isolation.pool import SubprocessIsolation
 asyncio.run(SubprocessIsolation().call(
     "isolation_targets:write_and_hang", {"file": sys.argv[1]}, timeout=datetime.timedelta(seconds=600), memory=2**29))
@@ -239,13 +302,73 @@ asyncio.run(SubprocessIsolation().call(
 
 
 async def test_a_killed_worker_takes_its_children_along(tmp_path: Path) -> None:
-    environ = {**os.environ, "TMPDIR": str(tmp_path)}  # a killed worker leaves its children's folders behind
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path / "pid")], env=environ)
     (child,) = await numbers(tmp_path / "pid")
     assert not gone(child)
     parent.kill()
     parent.wait()
     await until(lambda: gone(child), "the death of the child")
+
+
+async def test_the_folders_of_a_killed_worker_are_swept_and_those_of_living_ones_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    workers = [
+        subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path / f"pid{number}")], env=environ)
+        for number in (0, 1)
+    ]
+    for number in (0, 1):
+        await numbers(tmp_path / f"pid{number}")
+    killed, living = workers
+    killed.kill()
+    killed.wait()
+    folders = set(tmp_path.glob("holdfast-child-*"))
+    assert len(folders) == 2
+    sweep()
+    assert set(tmp_path.glob("holdfast-child-*")) == folders, "a young folder may be about to be locked"
+    for folder in folders:
+        os.utime(folder, (0, 0))
+    isolation = SubprocessIsolation(max_children=1)
+    await call(isolation, "pid")
+    left = set(tmp_path.glob("holdfast-child-*")) & folders
+    await isolation.close()
+    living.kill()
+    living.wait()
+    assert len(left) == 1
+
+
+INSPECTED = """
+import ctypes, os, sys
+from holdfast.adapters.isolation.lockdown import refuse_inspection
+if os.getuid() == 0:
+    os.setuid(65534)
+ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # a process that changed its user is closed already
+if sys.argv[1] == "closed":
+    refuse_inspection()
+if os.fork() == 0:
+    ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
+    try:
+        open(f"/proc/{os.getppid()}/environ").read()
+        print("read", flush=True)
+    except PermissionError:
+        print("refused", flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_a_workers_environment_cannot_be_read_by_its_children() -> None:
+    """A child has the worker's user. (Root may read everything, so as root the test becomes somebody else.)"""
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", INSPECTED, how], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for how in ("open", "closed")
+    ]
+    assert said == ["read", "refused"]
 
 
 def test_it_works_on_uvloop_too() -> None:

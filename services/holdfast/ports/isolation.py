@@ -49,7 +49,8 @@ class Isolation(Protocol):
     async def call(self, target: str, request: Mapping[str, Any], *, timeout: timedelta, memory: int) -> Any:
         """Call `module:function` with `request` (picklable) within `timeout` and `memory` bytes of address space.
 
-        The function returns plain data (None, bool, int, float, str, bytes, and lists, tuples, sets and dicts of
-        them). Rejected and TryLater come through with their message and names; any other exception as IsolatedCrash.
+        The function has no network, and may not leave its process group. It returns plain data (None, bool, int,
+        float, str, bytes, and lists, tuples, sets and dicts of them). Rejected and TryLater come through with their
+        message and names; any other exception as IsolatedCrash.
         """
         ...

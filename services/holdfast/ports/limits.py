@@ -38,6 +38,12 @@ class Limits(BaseModel):
     """Longest layout of one PDF."""
     pdf_memory: int = 2048 * MIB
     """Address space of the process that lays out PDFs."""
+    answer_bytes: int = 256 * MIB
+    """Most that an isolated process may answer: all variants of an image job, or one PDF."""
+    child_file_bytes: int = 256 * MIB
+    """Largest file that an isolated process may write, into a folder that is removed with it."""
+    child_open_files: int = 256
+    """Files that an isolated process may have open at once."""
     webhook_body_bytes: int = 1 * MIB
     """Largest webhook body."""
     webhook_response_bytes: int = 16 * 1024

@@ -16,6 +16,7 @@ import structlog
 from celery import Celery, signals
 
 from holdfast import bootstrap
+from holdfast.adapters.isolation.lockdown import refuse_inspection
 from holdfast.engine.execute import Execute
 from holdfast.ports.downstreams import Worker
 from holdfast.settings import Settings
@@ -33,6 +34,7 @@ CHILD_ENGINES = 2
 
 def main(name: str, settings: Settings) -> int:
     """Run the worker service until it is told to stop; return its exit code."""
+    refuse_inspection()
     served = pool(name, settings)
     lifeline = Lifeline()
     lifeline.open()

@@ -1,8 +1,9 @@
 """The child's side: `python -m holdfast.adapters.isolation.child <socket> <parent's pid>`.
 
 Reads a request, calls the function, answers, and starts over until the socket is closed. It dies with its
-parent (PR_SET_PDEATHSIG), leaves no core file, is the kernel's first choice when memory runs out, gains no
-privileges, and has standard output and error away from the socket, so stray prints cannot garble an answer.
+parent (PR_SET_PDEATHSIG), leaves no core file, is the kernel's first choice when memory runs out, and has standard
+output and error away from the socket, so stray prints cannot garble an answer. Before the first call it gives up what
+`lockdown` lists.
 """
 
 from __future__ import annotations
@@ -22,11 +23,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from holdfast.adapters.isolation import frames
-from holdfast.domain.errors import HandlerError, TryLater
+from holdfast.adapters.isolation import frames, lockdown
+from holdfast.domain.errors import HandlerError, Rejected, TryLater
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
 _OOM_SCORE = "700"
 _RESERVE = 4 * 1024 * 1024
 """Bytes of address space set free when a call ran out, so that its answer can still be built."""
@@ -48,29 +48,39 @@ def _settle_in(parent: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before we could ask for the signal
         os._exit(0)
-    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+    lockdown.confine()
 
 
 def _answer(request: frames.Request) -> bytes:
     reserve = bytearray(_RESERVE)
     try:
+        lockdown.cap(request.caps.file_bytes, request.caps.open_files)
         _limit_memory(request.memory)
-        value = _function(request.target)(request.argument)
-        return frames.pack((frames.VALUE, value, _resident()))
+        return _packed(_function(request.target)(request.argument), request.caps.answer_bytes)
     except HandlerError as error:
         after = error.after.total_seconds() if isinstance(error, TryLater) and error.after else None
         kind = "try-later" if isinstance(error, TryLater) else "rejected"
-        return frames.pack((frames.HANDLER_ERROR, kind, error.error, str(error), after, _resident()))
+        return frames.pack_answer((frames.HANDLER_ERROR, kind, error.error, str(error), after, _resident()))
     except MemoryError:
         del reserve
         _limit_memory(None)
-        return frames.pack((frames.OUT_OF_MEMORY, traceback.format_exc(limit=-8), _resident()))
+        return frames.pack_answer((frames.OUT_OF_MEMORY, traceback.format_exc(limit=-8), _resident()))
     except BaseException as error:
         text = f"{type(error).__name__}: {error}"
-        return frames.pack((frames.SURPRISE, text[:1000], traceback.format_exc(limit=-20), _resident()))
+        return frames.pack_answer((frames.SURPRISE, text[:1000], traceback.format_exc(limit=-20), _resident()))
+
+
+def _packed(value: Any, most: int) -> bytes:
+    """The answer, unless it is longer than what the worker would take."""
+    frame = frames.pack_answer((frames.VALUE, value, _resident()))
+    if len(frame) - frames.HEADER.size > most:
+        raise Rejected(
+            f"the result has {len(frame)} bytes; at most {most} are taken, see HOLDFAST_LIMITS__ANSWER_BYTES",
+            error="AnswerTooLarge",
+        )
+    return frame
 
 
 def _function(target: str) -> Callable[[Any], Any]:
@@ -87,7 +97,7 @@ def _limit_memory(limit: int | None) -> None:
 
 
 def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return int(os.pread(_statm, 256, 0).split()[1]) * resource.getpagesize()
 
 
 def _tidy_up() -> None:
@@ -121,6 +131,8 @@ def _write(pipe: io.FileIO, frame: bytes) -> None:
 
 
 _libc = ctypes.CDLL(None)
+_statm = os.open("/proc/self/statm", os.O_RDONLY)
+"""Kept open: a call may have used up all descriptors, and its answer is due all the same."""
 
 if __name__ == "__main__":
     main(int(sys.argv[1]), int(sys.argv[2]))

@@ -11,10 +11,20 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import structlog
+
 from holdfast.adapters.isolation import frames
+from holdfast.adapters.isolation.folders import sweep
 from holdfast.adapters.isolation.process import Child, out_of_memory, until
 from holdfast.domain.errors import HandlerError, Rejected, TryLater
 from holdfast.ports.isolation import CrashCause, IsolatedCrash, IsolatedTimeout
+from holdfast.ports.limits import Limits
+
+log = structlog.get_logger(__name__)
+
+_DEFAULTS = Limits()
+_EVIDENCE = 8 * 1024
+"""Characters of a traceback that are kept, whatever a child sends."""
 
 
 class SubprocessIsolation:
@@ -25,15 +35,24 @@ class SubprocessIsolation:
     """
 
     def __init__(
-        self, max_children: int = 2, recycle_after: int = 200, recycle_resident: int = 768 * 1024 * 1024
+        self,
+        max_children: int = 2,
+        recycle_after: int = 200,
+        recycle_resident: int = 768 * 1024 * 1024,
+        limits: Limits = _DEFAULTS,
     ) -> None:
-        """End a child after `recycle_after` calls, or after one that left it with `recycle_resident` bytes of RSS."""
+        """End a child after `recycle_after` calls, or after one that left it with `recycle_resident` bytes of RSS.
+
+        Of the limits, those hold that are the same for every call: `answer_bytes` and `child_…`.
+        """
+        self._caps = frames.Caps(limits.answer_bytes, limits.child_file_bytes, limits.child_open_files)
         self._max_children = max_children
         self._recycle_after = recycle_after
         self._recycle_resident = recycle_resident
         self._slots = asyncio.Semaphore(max_children)
         self._idle: list[Child] = []
         self._busy: set[Child] = set()
+        self._swept = self._warned = False
 
     async def call(self, target: str, request: Mapping[str, Any], *, timeout: timedelta, memory: int) -> Any:
         """Call `module:function` in a child; see the port."""
@@ -80,11 +99,17 @@ class SubprocessIsolation:
             child = (fitting or self._idle)[-1]
             self._idle.remove(child)
         else:
-            child = Child()
+            if not self._swept:
+                sweep()
+                self._swept = True
+            child = Child(self._caps)
         self._busy.add(child)
         return child
 
     async def _put_back(self, child: Child, answer: tuple[Any, ...]) -> None:
+        if not self._warned and not child.confined:
+            self._warned = True
+            log.warning("isolation_unconfined", why="no seccomp here: isolated processes can open sockets")
         clean = answer[0] in (frames.VALUE, frames.HANDLER_ERROR)
         worn = child.calls >= self._recycle_after or child.resident > self._recycle_resident
         if worn or not clean or child not in self._busy:
@@ -106,11 +131,13 @@ def _value(answer: tuple[Any, ...], target: str, memory: int) -> Any:
         case (frames.VALUE, value, _):
             return value
         case (frames.HANDLER_ERROR, kind, error, message, after, _):
-            raise _handler_error(str(kind), str(error), str(message), after)
+            raise _handler_error(str(kind), str(error)[:100], str(message)[:2000], after)
         case (frames.OUT_OF_MEMORY, evidence, _):
-            raise out_of_memory(memory, str(evidence))
+            raise out_of_memory(memory, str(evidence)[-_EVIDENCE:])
         case (frames.SURPRISE, text, evidence, _):
-            raise IsolatedCrash(f"{target} failed: {text}", cause=CrashCause.SURPRISE, evidence=str(evidence))
+            raise IsolatedCrash(
+                f"{target} failed: {str(text)[:1000]}", cause=CrashCause.SURPRISE, evidence=str(evidence)[-_EVIDENCE:]
+            )
         case _:
             raise IsolatedCrash(f"{target} gave an answer that nobody knows", cause=CrashCause.SURPRISE)
 

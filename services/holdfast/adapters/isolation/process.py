@@ -13,12 +13,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -27,9 +25,12 @@ from typing import Any
 import psutil
 
 from holdfast.adapters.isolation import frames
+from holdfast.adapters.isolation.folders import Folder
 from holdfast.ports.isolation import CrashCause, IsolatedCrash
 
 _KEPT_OUTPUT = 8 * 1024
+_SLACK = 64 * 1024
+"""Bytes that an answer may have past its limit: those that report an error count on it."""
 _HANDED_DOWN = re.compile(
     r"PATH|HOME|USER|LANG|LANGUAGE|LC_.*|TZ|PYTHONPATH|PYTHONHOME|LD_LIBRARY_PATH|LD_PRELOAD"
     r"|FONTCONFIG_.*|XDG_.*|PANGO_.*|VIPS_.*|MALLOC_.*|SOURCE_DATE_EPOCH"
@@ -42,12 +43,13 @@ _OWN_FALL = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signa
 class Child:
     """A running child. `calls` counts its answers; `resident` is its RSS in bytes after the last one."""
 
-    def __init__(self) -> None:
+    def __init__(self, caps: frames.Caps) -> None:
+        self._caps = caps
         self.modules: set[str] = set()
         self.calls = 0
         self.resident = 0
         self._loop = asyncio.get_running_loop()
-        self._folder = Path(tempfile.mkdtemp(prefix="holdfast-child-"))
+        self._folder = Folder()
         self._output = bytearray()
         self._socket, theirs = socket.socketpair()
         with theirs:
@@ -64,7 +66,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=(theirs.fileno(),),
-                cwd=self._folder,
+                cwd=self._folder.path,
                 env=self._environment(),
                 start_new_session=True,
             )
@@ -84,8 +86,9 @@ class Child:
     async def ask(self, target: str, request: Mapping[str, Any], memory: int) -> tuple[Any, ...]:
         """One call. Raises IsolatedCrash when the child dies first or does not answer in plain data."""
         self.modules.add(target.partition(":")[0])
+        asked = frames.Request(target, dict(request), memory, self._caps)
         try:
-            await self._loop.sock_sendall(self._socket, frames.pack(frames.Request(target, dict(request), memory)))
+            await self._loop.sock_sendall(self._socket, frames.pack_request(asked))
             body = await self._receive()
         except (ConnectionError, EOFError):
             raise await self._post_mortem(memory) from None
@@ -98,6 +101,13 @@ class Child:
         self.calls += 1
         self.resident = answer[-1]
         return answer
+
+    @property
+    def confined(self) -> bool:
+        """Whether the kernel keeps it from what `lockdown` lists: from its first answer on, where that is possible."""
+        with suppress(OSError):
+            return "\nSeccomp:\t2" in Path(f"/proc/{self._process.pid}/status").read_text()
+        return True  # it is gone, and so is the question
 
     @property
     def computed(self) -> float:
@@ -124,7 +134,7 @@ class Child:
 
     async def _receive(self) -> bytearray:
         (size,) = frames.HEADER.unpack(await self._receive_exactly(frames.HEADER.size))
-        if size > frames.LONGEST:
+        if size > self._caps.answer_bytes + _SLACK:  # the child knows its limit, so this one lies
             raise IsolatedCrash(f"the answer has {size} bytes, too many to read", cause=CrashCause.SURPRISE)
         return await self._receive_exactly(size)
 
@@ -193,12 +203,12 @@ class Child:
                 self._loop.remove_reader(output.fileno())
             output.close()
         self._socket.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
     def _environment(self) -> dict[str, str]:
         """One malloc arena (each takes 64 MiB of the address space) and a folder for temporary files that we remove."""
         kept = {name: value for name, value in os.environ.items() if _HANDED_DOWN.fullmatch(name)}
-        return {"MALLOC_ARENA_MAX": "2", **kept, "TMPDIR": str(self._folder)}
+        return {"MALLOC_ARENA_MAX": "2", **kept, "TMPDIR": str(self._folder.path)}
 
 
 async def until(happened: Callable[[], bool], seconds: float) -> None:

@@ -42,8 +42,9 @@ class ImageTransform:
             made = await self._transform(context, request)
         except (IsolatedTimeout, IsolatedCrash) as death:
             return outcome_of(death)
+        pairs = zip(payload.variants, made["variants"], strict=True)
         return Succeeded(
-            {"source": made["source"], "variants": [await _stored(context, one) for one in made["variants"]]}
+            {"source": made["source"], "variants": [await _stored(context, wanted.name, one) for wanted, one in pairs]}
         )
 
     async def _request(self, context: Context, payload: ImagePayload) -> dict[str, Any]:
@@ -75,9 +76,9 @@ class ImageTransform:
         return answer
 
 
-async def _stored(context: Context, made: Mapping[str, Any]) -> dict[str, Any]:
+async def _stored(context: Context, name: str, made: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep one variant. Its name is the payload's: the child counts as taken over by what it read."""
     form = made["format"]
-    name = f"{made['name']}.{EXTENSIONS.get(form, form)}"
-    artifact = await context.save(name, made["data"], MEDIA_TYPES[form])
-    facts = {key: made[key] for key in ("name", "width", "height", "format", "frames")}
+    artifact = await context.save(f"{name}.{EXTENSIONS.get(form, form)}", made["data"], MEDIA_TYPES[form])
+    facts = {"name": name} | {key: made[key] for key in ("width", "height", "format", "frames")}
     return facts | {"artifact": artifact.name, "bytes": artifact.size}
