@@ -55,6 +55,10 @@ test-unit: setup ## Run the tests that need no service
 chaos: setup ## Break everything under 10,000 jobs, then audit; beside it Celery alone (12 min; ARGS=--help)
 	@PYTHONPATH=tests:tests/chaos $(BIN)/python -m campaign $(ARGS)
 
+.PHONY: overload
+overload: setup ## Offer the api three times what it sustains, and see what becomes of it (3 min; ARGS=--help)
+	@PYTHONPATH=tests:tests/chaos:loadtest $(BIN)/python -m overload $(ARGS)
+
 .PHONY: test-interpreters
 test-interpreters: setup ## Run the unit tests on every Python >= 3.11 of this machine
 	@infra/interpreters $(ARGS)

@@ -130,6 +130,8 @@ class Settings(BaseSettings):
     """Where the CLI and the client find the api."""
     api_key: SecretStr | None = None
     """The key that the CLI sends."""
+    shed_load: bool = True
+    """Whether an api process refuses submits (503) that it could not answer in good time. Off only to compare."""
     steward_in_api: bool = True
     """Whether api processes stand for election as steward."""
 

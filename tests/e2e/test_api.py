@@ -57,11 +57,13 @@ async def test_a_hundred_simultaneous_posts_of_one_key_make_one_job(platform: Pl
     async with httpx.AsyncClient(base_url=platform.url, timeout=30) as client:
         answers = await asyncio.gather(*(client.post("/v1/jobs", json=NOOP, headers=headers) for _ in range(100)))
     accepted = [answer for answer in answers if answer.status_code == 202]
-    in_flight = [answer for answer in answers if answer.status_code == 409]
-    assert len(accepted) + len(in_flight) == 100
+    later = [
+        answer for answer in answers if answer.status_code in {409, 503}
+    ]  # in flight; overloaded, where it is slow
+    assert len(accepted) + len(later) == 100
     assert len({answer.json()["id"] for answer in accepted}) == 1
     assert sum("idempotent-replayed" not in answer.headers for answer in accepted) == 1
-    assert all(answer.headers["retry-after"] for answer in in_flight)
+    assert all(answer.headers["retry-after"] for answer in later)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from holdfast.api.body_limit import BodyLimit
 from holdfast.api.browsers import SameOrigin, SecurityHeaders
 from holdfast.api.protocol import BoundedProtocol
 from holdfast.api.request_id import RequestId
+from holdfast.api.shedding import Shedding
 from holdfast.api.state import State
 from holdfast.domain.errors import HoldfastError
 from holdfast.settings import Settings
@@ -67,6 +68,8 @@ def create(settings: Settings) -> FastAPI:
     )
     problems.install(app)
     _surround(app, settings)
+    if settings.shed_load:
+        app.add_middleware(Shedding)
     app.add_middleware(BodyLimit, limit=lambda path: _body_limit(settings, path))
     for module in (jobs, uploads, dead_letters, kinds, stats, keys, audit, health, metrics, docs_page):
         app.include_router(module.router)

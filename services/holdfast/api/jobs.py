@@ -17,6 +17,7 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from holdfast.api import audit, browsers, problems, rate_limit, schemas
 from holdfast.api.auth import requires
 from holdfast.api.rate_limit import ChargedOne
+from holdfast.api.shedding import BATCH_AT_ONCE
 from holdfast.api.state import State, StateDep, answer, cursor_id, next_cursor
 from holdfast.api.strict import StrictRoute
 from holdfast.domain import signed_url
@@ -181,8 +182,12 @@ async def cancel(job_id: UUID, state: StateDep, caller: Canceller, body: schemas
 
 
 async def _outcomes(state: State, requests: Sequence[JobRequest]) -> list[dict[str, Any]]:
-    """Submit all at once, but those of one ordering key one by one, so that they are accepted in that order."""
+    """Submit some at a time, so that a large batch does not make everybody else wait.
+
+    Those of one ordering key go one by one, so that they are accepted in that order.
+    """
     outcomes: dict[int, dict[str, Any]] = {}
+    turns = asyncio.Semaphore(BATCH_AT_ONCE)
     lines: dict[Any, list[int]] = defaultdict(list)
     for index, request in enumerate(requests):
         key = request.payload.get("ordering_key")
@@ -190,7 +195,8 @@ async def _outcomes(state: State, requests: Sequence[JobRequest]) -> list[dict[s
 
     async def submit_line(line: list[int]) -> None:
         for index in line:
-            outcomes[index] = await _outcome(state, requests[index])
+            async with turns:
+                outcomes[index] = await _outcome(state, requests[index])
 
     await asyncio.gather(*map(submit_line, lines.values()))
     return [outcomes[index] for index in range(len(requests))]

@@ -93,6 +93,8 @@ def not_admitted(error: errors.NotAdmitted) -> Problem:
         case errors.RateLimited():
             members: dict[str, Any] = {"violated-policies": error.violated}  # of the draft that RateLimit is from
             return Problem(429, "rate-limited", "Rate limited", str(error), retry_after=after, **members)
+        case errors.Overloaded():
+            return Problem(503, "overloaded", "Overloaded", str(error), retry_after=after)
         case errors.BacklogFull():
             members = {"queue": error.queue, "priority": error.priority, "ready": error.ready}
             return Problem(503, "backlog-full", "Backlog full", str(error), retry_after=after, **members)

@@ -17,6 +17,7 @@
     │   └── ArtifactsUnavailable
     ├── NotAdmitted                nothing is wrong with the request, but no more is taken now: come back later
     │   ├── RateLimited            the caller sends more than it may
+    │   ├── Overloaded             more comes than this process can answer in good time
     │   ├── BacklogFull            too many jobs wait before this one
     │   └── OutboxFull             the broker has been away for so long that too much waits for it
     ├── StaleClaim                 another worker took the attempt over; this one's result is void
@@ -136,6 +137,7 @@ class RefusedFor(StrEnum):
     """Why a request is not admitted: what operators count."""
 
     RATE_LIMIT = "rate_limit"
+    OVERLOAD = "overload"
     BACKLOG = "backlog"
     OUTBOX_FULL = "outbox_full"
 
@@ -158,6 +160,19 @@ class RateLimited(NotAdmitted):
             "send the same request again after Retry-After, or spread the load"
         )
         self.violated, self.retry_after = tuple(violated), retry_after
+
+
+class Overloaded(NotAdmitted):
+    """The process has as much under way as it can answer in good time."""
+
+    reason = RefusedFor.OVERLOAD
+
+    def __init__(self, retry_after: timedelta) -> None:
+        super().__init__(
+            "more requests come than this process can answer in good time; nothing was done, "
+            "send the same request again after Retry-After"
+        )
+        self.retry_after = retry_after
 
 
 class BacklogFull(NotAdmitted):

@@ -1,0 +1,91 @@
+"""Run k6, and read what it saw.
+
+Its binary comes with the Python package of the same name. It shares the machine with what it measures: of its share of
+the processor the report says nothing, but it makes every figure worse than on a machine of its own, never better.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SCRIPT = Path(__file__).with_name("offer.js")
+K6 = Path(sys.executable).with_name("k6")
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Milliseconds, of so many answers."""
+
+    count: int = 0
+    p50: float = 0.0
+    p99: float = 0.0
+    worst: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What came of one run. `unsent` requests were due while every caller still waited for an answer."""
+
+    seconds: float
+    accepted: Times
+    refused: Times
+    unsent: int
+    accepted_keys: frozenset[str] = field(repr=False)
+    unknown_keys: frozenset[str] = field(repr=False)
+
+    @property
+    def accepted_rate(self) -> float:
+        """Jobs a second."""
+        return self.accepted.count / self.seconds
+
+    @property
+    def sent_rate(self) -> float:
+        """Requests a second."""
+        return (self.accepted.count + self.refused.count + len(self.unknown_keys)) / self.seconds
+
+
+def offer(url: str, run: str, *, rate: float, seconds: float, callers: int = 300) -> Offered:
+    """Send `rate` submits a second, with at most so many unanswered at a time."""
+    return _run(url, run, {"RATE": max(1, round(rate))}, seconds, callers)
+
+
+def ask_in_turn(url: str, run: str, *, callers: int, seconds: float) -> Offered:
+    """Let so many callers send one after the other: what the server takes when it sets the pace."""
+    return _run(url, run, {"CLOSED": 1}, seconds, callers)
+
+
+def _run(url: str, run: str, own: dict[str, Any], seconds: float, callers: int) -> Offered:
+    given = {"URL": url, "RUN": run, "LASTING": seconds, "CALLERS": callers} | own
+    with tempfile.TemporaryDirectory() as folder:
+        printed = Path(folder) / "console"
+        done = subprocess.run(
+            [K6, "run", "--quiet", "--no-usage-report", "--log-format", "raw", "--console-output", printed]
+            + [argument for name, value in given.items() for argument in ("-e", f"{name}={value}")]
+            + [SCRIPT],
+            env=os.environ | {"K6_NO_COLOR": "true"},
+            capture_output=True,
+            text=True,
+            timeout=seconds + 120,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"k6 ended with {done.returncode}: {done.stderr[-2000:]}")
+        lines = [line.split() for line in printed.read_text().splitlines()]
+    keys = {word: frozenset(line[1] for line in lines if line[0] == word) for word in ("accepted", "unknown")}
+    seen = json.loads(done.stdout)
+    unsent = int(seen.get("dropped_iterations", {}).get("values", {}).get("count", 0))
+    return Offered(
+        seconds, _times(seen, "accepted"), _times(seen, "refused"), unsent, keys["accepted"], keys["unknown"]
+    )
+
+
+def _times(seen: dict[str, Any], name: str) -> Times:
+    values = seen.get(name, {}).get("values")
+    return Times(int(values["count"]), values["med"], values["p(99)"], values["max"]) if values else Times()

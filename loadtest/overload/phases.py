@@ -1,0 +1,168 @@
+"""What is measured, one function for each figure of the report."""
+
+from __future__ import annotations
+
+import secrets
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from campaign.world import Sandbox, own_ports, query
+
+from harness import Platform, eventually
+from holdfast.adapters.postgres import schema
+from holdfast.settings import Settings
+
+from . import k6
+
+CALLERS_IN_TURN = 16
+"""Enough to keep an api busy, and few enough for none of them to wait long."""
+PRIORITIES = ("low", "default", "high")
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The ledger against what the callers were told."""
+
+    accepted: int
+    missing: list[str] = field(default_factory=list)
+    """Accepted, and not in the ledger."""
+    unwanted: list[str] = field(default_factory=list)
+    """Refused, and in the ledger all the same."""
+    open: list[str] = field(default_factory=list)
+    """Accepted, and not succeeded in the end."""
+    seconds: float = 0.0
+    """From the end of the load until all had ended."""
+
+    @property
+    def held(self) -> bool:
+        return not (self.missing or self.unwanted or self.open)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """How a queue that nobody works off filled up: seconds and ready jobs at the first refusal of each priority."""
+
+    bound: int
+    first: dict[str, dict[str, float]]
+    recovered: float
+    """Seconds from the start of a worker until `low` was accepted again."""
+
+    @property
+    def in_order(self) -> bool:
+        """Whether `low` was refused before `default`, and `default` before `high`."""
+        ready = [self.first[priority]["ready"] for priority in PRIORITIES if priority in self.first]
+        return len(ready) == len(PRIORITIES) and ready[0] < ready[1] < ready[2]
+
+
+@contextmanager
+def platform(sandbox: Sandbox, *members: str, **overrides: Any) -> Iterator[Platform]:
+    """One api, and what else is named, without rate limits and with room for any backlog."""
+    given = sandbox.addresses()
+    names = ("postgres_url", "rabbitmq_url", "rabbitmq_management_url", "redis_url")
+    settings = Settings(
+        **{name: given[f"HOLDFAST_{name.upper()}"] for name in names},
+        artifacts_url=f"file://{sandbox.root / 'artifacts'}",
+        rate_limit_key="off",
+        rate_limit_tenant="off",
+        backlog_jobs=10**9,
+        backlog_wait=10**9,
+        log_level="WARNING",
+    ).model_copy(update=overrides)
+    schema.upgrade(settings.postgres_url.get_secret_value())
+    running = Platform(settings, sandbox.root, port=own_ports(1)[0])
+    try:
+        for member in ("api", *members):
+            running.start(member)
+        running.wait_ready()
+        yield running
+    finally:
+        running.stop_all()
+
+
+def quiet(url: str) -> float:
+    """The median answer in milliseconds while nothing else happens, after a warm-up."""
+    k6.ask_in_turn(url, _run(), callers=4, seconds=3)
+    with httpx.Client(base_url=url) as api:
+        return statistics.median(_answer(api) for _ in range(100))
+
+
+def sustained(url: str, seconds: float) -> k6.Offered:
+    """What the machine does when it sets the pace itself, workers and generator included."""
+    return k6.ask_in_turn(url, _run(), callers=CALLERS_IN_TURN, seconds=seconds)
+
+
+def overload(url: str, rate: float, seconds: float) -> k6.Offered:
+    """Offer `rate` submits a second."""
+    return k6.offer(url, _run(), rate=rate, seconds=seconds)
+
+
+def recovery(url: str, usual: float, within: float = 30.0) -> float:
+    """Seconds until ten answers in a row are accepted within 50 ms and their median is within twice the usual one."""
+    begun = time.monotonic()
+    with httpx.Client(base_url=url) as api:
+        while time.monotonic() < begun + within:
+            at, answers = time.monotonic(), [_answer(api) for _ in range(10)]
+            if max(answers) < 50 and statistics.median(answers) < 2 * usual:
+                return at - begun
+    return float("inf")
+
+
+def audit(platform: Platform, offered: k6.Offered, within: float = 120.0) -> Audit:
+    """Wait until what was accepted has ended, then compare."""
+    begun, url = time.monotonic(), platform.settings.postgres_url.get_secret_value()
+    run = next(iter(offered.accepted_keys)).partition("-")[0]
+    ending = "SELECT count(*) FROM jobs WHERE idempotency_key LIKE $1 AND state IN ('queued', 'running', 'waiting')"
+    eventually(lambda: query(url, ending, f"{run}-%")[0][0], lambda left: left == 0, within=within, every=0.25)
+    seconds = time.monotonic() - begun
+    rows = query(url, "SELECT idempotency_key, state FROM jobs WHERE idempotency_key LIKE $1", f"{run}-%")
+    states = {row["idempotency_key"]: row["state"] for row in rows}
+    told = offered.accepted_keys
+    return Audit(
+        accepted=len(told),
+        missing=sorted(told - states.keys()),
+        unwanted=sorted(states.keys() - told - offered.unknown_keys),
+        open=sorted(key for key in told & states.keys() if states[key] != "succeeded"),
+        seconds=seconds,
+    )
+
+
+def order_of_refusal(sandbox: Sandbox, bound: int, rate: float = 40.0, within: float = 90.0) -> Refusals:
+    """Fill a queue that nobody works off with urgent jobs, ask with all priorities on the way; then start a worker."""
+    with platform(sandbox, backlog_jobs=bound) as running, running.client() as api:
+        first: dict[str, dict[str, float]] = {}
+        begun, sent = time.monotonic(), 0
+        while len(first) < len(PRIORITIES) and (elapsed := time.monotonic() - begun) < within:
+            if sent > elapsed * rate:
+                time.sleep(0.005)
+                continue
+            sent += 1
+            for priority in PRIORITIES if sent % 20 == 0 else ("high",):
+                answer = _submit(api, priority)
+                if answer.status_code == 503 and priority not in first:
+                    first[priority] = {"seconds": round(elapsed, 1), "ready": answer.json()["ready"]}
+        running.start("worker-webhook")
+        running.wait_ready("worker-webhook")
+        started = time.monotonic()
+        eventually(lambda: _submit(api, "low").status_code, lambda status: status == 202, within=60, every=0.2)
+        return Refusals(bound, first, time.monotonic() - started)
+
+
+def _submit(api: httpx.Client, priority: str) -> httpx.Response:
+    return api.post("/v1/jobs", json={"kind": "test.noop", "payload": {}, "priority": priority})
+
+
+def _answer(api: httpx.Client) -> float:
+    """Milliseconds of one submit; infinite when it is refused."""
+    begun = time.monotonic()
+    accepted = _submit(api, "default").status_code == 202
+    return (time.monotonic() - begun) * 1000 if accepted else float("inf")
+
+
+def _run() -> str:
+    """A prefix for the keys of a run."""
+    return f"r{secrets.token_hex(4)}"

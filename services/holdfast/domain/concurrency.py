@@ -1,0 +1,117 @@
+"""How much a process may have under way at once, found out while it works.
+
+    the limit was reached, and the process kept up    it grows, by about one for as many answers as it is large
+    the process falls behind                          it shrinks by a tenth
+    the process has time to spare                     it is not enforced: a burst is no overload
+
+Additive increase, multiplicative decrease, as TCP does it. Two things tell that the process falls behind. *Lateness* is
+how long a callback waits for its turn in the event loop: every request pays it several times over, and a refusal about
+twice, so it is kept to a few milliseconds whatever the requests themselves wait for. And an answer that took much
+longer than the fastest ones of late waited in some other queue, which more requests would only make longer. A ledger
+that is slow for everybody, also when little is under way, is no reason to take less: its commits are shared.
+
+Time to spare is time with nothing under way. Like CoDel this tells a standing queue from a passing one: what a process
+that is idle now and then can work off in a moment it should take, up to `MOST`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+LEAST, FIRST, MOST = 8.0, 32.0, 128.0
+"""The bounds of the limit, and where it begins."""
+LATE = 0.004
+"""Seconds that a callback may wait for its turn."""
+SLOW, TIMES = 0.025, 3.0
+"""An answer is slow that took so many seconds, and so many times as long as the fastest."""
+SHRINK = 0.9
+PAUSE = 0.05
+"""Seconds between two shrinkings: what it takes to see what the last one did."""
+REMEMBERED = 10.0
+"""Seconds for which the fastest answer is remembered at least; twice that at most."""
+BUSY, LATELY = 0.9, 0.1
+"""The part of its time, over about so many seconds, in which a process with time to spare has something under way."""
+LONGEST = 10
+"""Seconds that a caller is sent away at most."""
+
+
+@dataclass(slots=True)
+class ConcurrencyLimit:
+    """Times are in seconds, `now` by a clock that only runs forward."""
+
+    limit: float = FIRST
+    under_way: int = 0
+    _busy: float = 0.0
+    _changed: float = 0.0
+    _fastest: float = math.inf
+    _fastest_before: float = math.inf
+    _since: float = -math.inf
+    _shrunk: float = -math.inf
+
+    def has_room(self, weight: int, now: float) -> bool:
+        """Whether a request that counts for so many may begin. One that is alone may, whatever it counts for."""
+        if self.under_way == 0:
+            return True
+        limit = self.limit if self._busy_until(now) > BUSY else MOST
+        return self.under_way + weight <= limit
+
+    def begin(self, weight: int, now: float) -> None:
+        """A request begins."""
+        if self.under_way == 0:
+            self._busy, self._changed = self._busy_until(now), now
+        self.under_way += weight
+
+    def end(self, weight: int, now: float) -> None:
+        """It ended, whichever way."""
+        if self.under_way == weight:
+            self._busy, self._changed = self._busy_until(now), now
+        self.under_way -= weight
+
+    def answered(self, took: float, under_way: int, now: float) -> None:
+        """An answer took so long; so many were under way when its request began."""
+        if now - self._since > REMEMBERED:
+            self._fastest_before, self._fastest, self._since = self._fastest, math.inf, now
+        self._fastest = min(self._fastest, took)
+        if took > max(SLOW, TIMES * min(self._fastest, self._fastest_before)):
+            self._shrink(now)
+        elif under_way >= self.limit * SHRINK:
+            self.limit = min(MOST, self.limit + 1 / self.limit)
+
+    def turned(self, lateness: float, now: float) -> None:
+        """A callback had its turn so late."""
+        if lateness > LATE:
+            self._shrink(now)
+
+    def _shrink(self, now: float) -> None:
+        if now - self._shrunk >= PAUSE:
+            self.limit, self._shrunk = max(LEAST, self.limit * SHRINK), now
+
+    def _busy_until(self, now: float) -> float:
+        """The part of the time with something under way, the last `LATELY` seconds weighing most."""
+        fading = math.exp(-(now - self._changed) / LATELY)
+        return self._busy * fading + (1 - fading if self.under_way else 0.0)
+
+
+@dataclass(slots=True)
+class Crowd:
+    """How many were let in and how many refused, by the second."""
+
+    admitted: int = 0
+    refused: int = 0
+    _since: float = -math.inf
+    _ratio: float = 0.0
+
+    def count(self, now: float, *, admitted: bool) -> None:
+        """One more."""
+        if now - self._since >= 1:
+            self._ratio, self._since = self.refused / max(self.admitted, 1), now
+            self.admitted = self.refused = 0
+        if admitted:
+            self.admitted += 1
+        else:
+            self.refused += 1
+
+    def retry_after(self) -> int:
+        """Seconds in which those who were refused in one could all be let in, at the rate of that second."""
+        return max(1, min(LONGEST, math.ceil(self._ratio)))

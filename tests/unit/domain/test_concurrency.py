@@ -1,0 +1,113 @@
+"""The limit follows what the process can do, and a burst is told from an overload."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.domain.concurrency import BUSY, FIRST, LATE, LEAST, LONGEST, MOST, PAUSE, ConcurrencyLimit, Crowd
+
+
+def standing(under_way: int, since: float = 0.0) -> ConcurrencyLimit:
+    """A process that has had so much under way for a while."""
+    limit = ConcurrencyLimit()
+    limit.begin(under_way, since)
+    return limit
+
+
+def test_a_standing_queue_is_held_to_the_limit() -> None:
+    limit = standing(int(FIRST))
+    assert not limit.has_room(1, 1.0)
+    limit.end(1, 1.0)
+    assert limit.has_room(1, 1.0)
+
+
+def test_a_burst_on_a_process_with_time_to_spare_is_let_in_up_to_the_most() -> None:
+    limit = standing(int(MOST) - 1)
+    assert limit.has_room(1, 0.05)
+    assert not limit.has_room(2, 0.05)
+    assert not limit.has_room(1, 1.0), "it has not been worked off"
+
+
+def test_a_process_that_is_idle_now_and_then_has_time_to_spare() -> None:
+    limit, now = ConcurrencyLimit(limit=LEAST), 0.0
+    for _ in range(200):
+        limit.begin(1, now)
+        limit.end(1, now + 0.008)
+        now += 0.01
+    limit.begin(20, now)
+    assert limit.has_room(1, now), f"busy for 80 % of its time, which is less than {BUSY:.0%}"
+
+
+def test_a_moment_with_nothing_under_way_does_not_end_an_overload() -> None:
+    limit = standing(20)
+    limit.limit = 10.0
+    limit.end(20, 1.0)
+    limit.begin(20, 1.001)
+    assert not limit.has_room(1, 1.001)
+
+
+def test_what_is_alone_has_room_whatever_it_counts_for() -> None:
+    limit = ConcurrencyLimit(limit=LEAST)
+    assert limit.has_room(1000, 0.0)
+
+
+def test_the_limit_shrinks_when_callbacks_are_late_but_once_for_what_is_one_cause() -> None:
+    limit = ConcurrencyLimit()
+    for _ in range(10):
+        limit.turned(LATE * 2, 5.0)
+    assert limit.limit == pytest.approx(FIRST * 0.9)
+    limit.turned(LATE * 2, 5.0 + PAUSE * 1.01)
+    assert limit.limit == pytest.approx(FIRST * 0.81)
+    limit.turned(LATE / 2, 6.0)
+    assert limit.limit == pytest.approx(FIRST * 0.81)
+
+
+def test_the_limit_never_shrinks_to_nothing_and_never_grows_without_end() -> None:
+    limit = ConcurrencyLimit()
+    for second in range(100):
+        limit.turned(1.0, float(second))
+    assert limit.limit == LEAST
+    for _ in range(100_000):
+        limit.answered(0.001, 1000, 100.0)
+    assert limit.limit == MOST
+
+
+def test_the_limit_grows_only_while_it_is_what_holds_requests_back() -> None:
+    limit = ConcurrencyLimit()
+    for _ in range(1000):
+        limit.answered(0.005, 3, 1.0)
+    assert limit.limit == FIRST
+    for _ in range(int(FIRST)):
+        limit.answered(0.005, int(FIRST), 1.0)
+    assert limit.limit == pytest.approx(FIRST + 1, abs=0.1)
+
+
+def test_answers_that_wait_in_another_queue_shrink_it_and_a_ledger_that_is_slow_for_everybody_does_not() -> None:
+    limit = ConcurrencyLimit()
+    limit.answered(0.010, 1, 0.0)
+    limit.answered(0.040, 1, 1.0)
+    assert limit.limit == pytest.approx(FIRST * 0.9)
+    slow = ConcurrencyLimit()
+    for second in range(60):
+        slow.answered(0.200, 1, float(second))
+    assert slow.limit == FIRST
+
+
+def test_the_fastest_answer_is_forgotten_when_times_have_changed() -> None:
+    limit = ConcurrencyLimit()
+    limit.answered(0.005, 1, 0.0)
+    for second in range(1, 60):
+        limit.answered(0.050, 1, float(second))
+    before = limit.limit
+    limit.answered(0.050, 1, 60.0)
+    assert limit.limit == before
+
+
+@pytest.mark.parametrize(("offered", "seconds"), [(1, 1), (3, 2), (8, 7), (1000, LONGEST)])
+def test_callers_are_sent_away_for_as_long_as_it_takes_to_let_all_of_them_in(offered: int, seconds: int) -> None:
+    crowd = Crowd()
+    assert crowd.retry_after() == 1
+    for index in range(offered * 10):  # one in `offered` is let in
+        crowd.count(0.0, admitted=index % offered == 0)
+    crowd.count(1.0, admitted=True)
+    assert crowd.retry_after() == seconds
