@@ -32,7 +32,7 @@ POLICIES = [
     {"strict": True, "concurrency": 3, "rate": 2, "lease": 3, "least_calls": 4, "retry_after": 7},
 ]
 WORKERS = ["a:1", "b:1", "c:1"]
-draws = st.integers(0, 999_999)
+draws = st.one_of(st.integers(0, 999_999), st.sampled_from([0, 99_950, 99_999, 100_000, 299_999, 300_000, 599_999]))
 spans = st.sampled_from([0, 1, 250, 1_000, 2_500, 5_000, 6_000, 20_000, 61_000, 400_000])
 
 
@@ -77,15 +77,17 @@ class Machine(RuleBasedStateMachine):
 
     @rule(worker=st.sampled_from(WORKERS), draw=draws)
     def ask(self, worker: str, draw: int) -> None:
+        self._ask(worker, draw)
+
+    def _ask(self, worker: str, draw: int) -> None:
         self.asked += 1
         ask = Ask(worker, f"l{self.asked}", draw)
-        before = self.model.at(self.now, self.policy)
         model = self.model
         after, answer = model.admit(ask, self.now, self.policy)
         verdicts = self._all(lambda scene: scene.store.admit(NAME, ask))
         assert [verdict.answer for verdict in verdicts] == [answer, answer]
         assert [verdict.moved for verdict in verdicts] == [moved(model, after)] * 2
-        self._obeys(before, answer)
+        self._obeys(model.at(self.now, self.policy), answer)
         if after is not model:
             self._keep(after)
         if isinstance(answer, Admitted):
@@ -134,15 +136,35 @@ class Machine(RuleBasedStateMachine):
         if not self.under_way:
             return
         of, lease = self.under_way.pop(data.draw(st.integers(0, len(self.under_way) - 1)))
-        report = replace(
-            _report(kind, times, latency, pause), epoch=of if epoch == "own" else ANY_EPOCH, leases=(lease,)
-        )
-        after = self.model.record(report, worker, alive, draw, self.now, self.policy)
+        of = of if epoch == "own" else ANY_EPOCH
+        self._tell(replace(_report(kind, times, latency, pause), epoch=of, leases=(lease,)), worker, alive, draw)
+
+    def _tell(self, report: Report, worker: str, alive: int, draw: int) -> None:
+        model = self.model
+        after = model.record(report, worker, alive, draw, self.now, self.policy)
         moves = self._all(lambda scene: scene.tell(report, worker, alive, draw, NAME))
-        assert moves == [moved(self.model, after)] * 2
-        if moves[0] and moves[0].after is CircuitState.OPEN and self.model.circuit.state is CircuitState.CLOSED:
-            assert alive == 1 or self.policy.witnesses == 1 or {*self.model.circuit.witnesses} - {worker}
+        assert moves == [moved(model, after)] * 2
+        if moves[0] and moves[0].after is CircuitState.OPEN and model.circuit.state is CircuitState.CLOSED:
+            assert alive == 1 or self.policy.witnesses == 1 or {*model.circuit.witnesses} - {worker}
         self._keep(after)
+
+    @rule(draw=draws)
+    def fall_sick(self, draw: int) -> None:
+        """Everybody sees it fail, as often as it takes."""
+        for worker in WORKERS[:2] * self.policy.least_calls:
+            self._tell(Report(self.model.circuit.epoch, failures=1), worker, 3, draw)
+
+    @rule(draw=draws, late=st.sampled_from([0, 0, 1, 700]))
+    def get_well(self, draw: int, late: int) -> None:
+        """Its open period passes, and the probes succeed."""
+        well_at = max(self.now, self.model.circuit.open_until) + late
+        for scene in self.both:
+            scene.time.at = well_at
+        for _ in range(self.policy.probes):
+            self._ask(WORKERS[2], draw)
+            while self.under_way:
+                of, lease = self.under_way.pop()
+                self._tell(Report(of, ok=1, latency_ms=30, leases=(lease,)), WORKERS[2], 3, draw)
 
     @rule(state=st.sampled_from(Forced), span=st.sampled_from([1_000, 30_000]))
     def force(self, state: Forced, span: int) -> None:
@@ -199,4 +221,4 @@ def test_the_breakers_of_the_domain_of_memory_and_of_redis_are_one(redis: tuple[
         pass
 
     WithRedis.runner, WithRedis.link = runner, link
-    run_state_machine_as_test(WithRedis, settings=bounded(60, steps=40))
+    run_state_machine_as_test(WithRedis, settings=bounded(40, steps=40))
