@@ -183,6 +183,29 @@ async def test_a_later_attempt_that_was_parked_has(stores: Stores) -> None:
     assert (job.started_at, job.attempt, job.spent_before) == (got.job.started_at, 3, 1)
 
 
+async def test_attempts_that_were_parked_in_a_row_are_one_that_says_how_often_and_since_when(stores: Stores) -> None:
+    """A downstream may be sick for days; each job keeps one row of it."""
+    got = await stores.settled(Park(SECOND, "busy"))
+    [first] = await stores.ledger.attempts(got.job.id)
+    for _ in range(4):
+        again = granted(await claim(stores, await stores.now(got.job)))
+        assert again.parked_since == first.started_at
+        await stores.ledger.settle(again, settlement(again, Park(SECOND, "still busy")))
+    [attempt] = await stores.ledger.attempts(got.job.id)
+    assert (attempt.number, attempt.state, attempt.parked) == (5, AttemptState.PARKED, 5)
+    assert (attempt.started_at, attempt.detail) == (first.started_at, {"parked": "still busy"})
+
+
+async def test_an_attempt_that_was_made_stands_between_those_that_were_parked(stores: Stores) -> None:
+    got = await stores.settled(Park(SECOND, "busy"))
+    for outcome in (Retry(BROKEN), Park(SECOND, "busy"), Park(SECOND, "busy")):
+        again = granted(await claim(stores, await stores.now(got.job)))
+        await stores.ledger.settle(again, settlement(again, outcome))
+    seen = [(attempt.number, attempt.state, attempt.parked) for attempt in await stores.ledger.attempts(got.job.id)]
+    assert seen == [(1, AttemptState.PARKED, 1), (2, AttemptState.FAILED, 0), (4, AttemptState.PARKED, 2)]
+    assert (await stores.now(got.job)).spent_before == 3
+
+
 async def test_the_ticket_of_a_parked_attempt_is_void(stores: Stores) -> None:
     """Else a copy of it would begin the next one before its time."""
     got = await stores.settled(Park(timedelta(minutes=9), "busy"))

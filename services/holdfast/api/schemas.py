@@ -227,12 +227,16 @@ class BatchOut(BaseModel):
 
 
 class AttemptOut(BaseModel):
-    """One attempt. `deliveries` above 1 means that a worker died in it and another took over."""
+    """One attempt. `deliveries` above 1 means that a worker died in it and another took over.
+
+    `parked` counts how often in a row the job was parked: one attempt stands for all of them.
+    """
 
     number: int
     state: str
     worker: str
     deliveries: int
+    parked: int
     started_at: datetime
     finished_at: datetime | None
     failure: FailureOut | None
@@ -317,6 +321,7 @@ def attempt_out(attempt: Attempt) -> dict[str, Any]:
         "state": attempt.state,
         "worker": attempt.worker,
         "deliveries": attempt.deliveries,
+        "parked": attempt.parked,
         "started_at": attempt.started_at,
         "finished_at": attempt.finished_at,
         "failure": failure_out(attempt.failure),

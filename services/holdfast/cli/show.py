@@ -111,7 +111,7 @@ def attempts_table(attempts: Iterable[Attempt]) -> Table:
         _row(
             table,
             str(attempt.number),
-            state(attempt.state),
+            state(attempt.state) + (f" ×{attempt.parked}" if attempt.parked > 1 else ""),
             attempt.worker or "",
             str(attempt.deliveries),
             when(attempt.started_at),

@@ -118,6 +118,8 @@ class Attempt(_Answer):
     state: str
     worker: str | None = None
     deliveries: int = 1
+    parked: int = 0
+    """How often in a row the job was parked; one attempt stands for all of them."""
     started_at: datetime | None = None
     finished_at: datetime | None = None
     failure: Failure | None = None

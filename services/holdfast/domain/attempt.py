@@ -45,6 +45,8 @@ class Claim:
     attempt: int
     token: int
     lease_until: datetime
+    parked_since: datetime | None = None
+    """When the attempts began that were parked in a row up to this one."""
 
 
 class Refusal(StrEnum):
@@ -89,6 +91,9 @@ class Attempt:
     failure: Failure | None = None
     detail: Mapping[str, Any] | None = None
     """What the handler wants kept of this attempt, such as a webhook's response."""
+    parked: int = 0
+    """How often in a row the job was parked up to this attempt, which stands for all of them: it began with the first,
+    and has the number and the reason of the last."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ class RetryPolicy:
     """Names of errors that no retry can mend, besides those that a handler raises as Rejected."""
     longest: timedelta = timedelta(hours=1)
     """The most that a Retry-After of the other side can make a job wait."""
+    patience: timedelta = timedelta(days=3)
+    """How long a job may be parked in a row, without an attempt spent, before it is dead."""
 
     @property
     def max_attempts(self) -> int:

@@ -24,7 +24,7 @@ class DeadReason(StrEnum):
     TIMED_OUT = "timed_out"
     """Its last attempt ran past its time limit and was killed."""
     EXPIRED = "expired"
-    """It had not started by its deadline."""
+    """It had not started by its deadline, was parked then, or was parked for too long."""
     UNPARSEABLE = "unparseable"
     """The message was not one of ours, or names a job that the ledger does not know."""
 

@@ -56,7 +56,7 @@ def decide(claim: Claim, outcome: Outcome, policy: RetryPolicy, now: datetime, d
             failure = replace(failure, reason=None)
             return _wait(claim, wait, AttemptState.FAILED, now, failure, detail)
         case Park(at_least, why, detail):
-            return _park(claim, at_least, {"parked": why, **(detail or {})}, now, draw)
+            return _park(claim, at_least, {"parked": why, **(detail or {})}, policy, now, draw)
         case Bury(failure, detail):
             return _bury(claim, replace(failure, reason=failure.reason or DeadReason.REJECTED), detail)
         case _:
@@ -67,12 +67,17 @@ def _bury(claim: Claim, failure: Failure, detail: Mapping[str, Any] | None) -> S
     return Settlement(JobState.DEAD, AttemptState.FAILED, claim.attempt, failure=failure, detail=detail)
 
 
-def _park(claim: Claim, at_least: timedelta, detail: Mapping[str, Any], now: datetime, draw: float) -> Settlement:
-    """Wait without spending an attempt, but not past the deadline, where the job ends."""
-    deadline = claim.job.deadline
+def _park(
+    claim: Claim, at_least: timedelta, detail: Mapping[str, Any], policy: RetryPolicy, now: datetime, draw: float
+) -> Settlement:
+    """Wait without spending an attempt; but not past the deadline, and not for ever."""
+    deadline, since = claim.job.deadline, claim.parked_since or now
     if deadline is not None and deadline <= now:
         late = f"the job was parked at its deadline, {deadline.isoformat()}: {detail['parked']}"
         return _bury(claim, Failure(DeadReason.EXPIRED, "Expired", late), detail)
+    if now - since >= policy.patience:
+        late = f"the job has been parked since {since.isoformat()}: {detail['parked']}; replay it when that is mended"
+        return _bury(claim, Failure(DeadReason.EXPIRED, "ParkedTooLong", late), detail)
     wait = at_least if deadline is None else min(at_least, deadline - now)
     settlement = _wait(claim, place(wait, draw), AttemptState.PARKED, now, None, detail)
     return replace(settlement, unspent=1)

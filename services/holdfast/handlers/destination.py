@@ -16,8 +16,10 @@ def destination(family: str, url: str) -> str:
     """The downstream of `url` in a family such as `webhook`."""
     try:
         parsed = URL(url)
-        host = (parsed.raw_host or "").lower().rstrip(".")
-        port = "" if parsed.is_default_port() else f":{parsed.explicit_port}"
+        host, port = (parsed.raw_host or "").lower().rstrip("."), parsed.port
     except (ValueError, UnicodeError):
+        host, port = "", None
+    if not host:
         return f"{family}:{NOWHERE}"
-    return f"{family}:[{host}]{port}" if ":" in host else f"{family}:{host or NOWHERE}{port}"
+    place = f"[{host}]" if ":" in host else host
+    return f"{family}:{place}" if parsed.is_default_port() or not port else f"{family}:{place}:{port}"

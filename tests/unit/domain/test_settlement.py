@@ -93,6 +93,32 @@ def test_parking_spends_no_attempt(wait: timedelta) -> None:
     assert made.detail == {"parked": "the breaker is open"}
 
 
+def test_a_job_is_parked_until_its_deadline_at_most() -> None:
+    at = claim()
+    job = replace(at.job, deadline=NOW + timedelta(seconds=7))
+    made = settle(Park(timedelta(seconds=30), "the breaker is open"), replace(at, job=job))
+    assert made.envelope is not None
+    assert made.envelope.route.routing_key == "8s.0.image"
+
+
+def test_a_job_that_is_parked_at_its_deadline_has_expired() -> None:
+    at = claim(3)
+    made = settle(Park(timedelta(seconds=3), "the breaker is open"), replace(at, job=replace(at.job, deadline=NOW)))
+    assert made.dead
+    assert made.failure is not None
+    assert (made.failure.reason, made.failure.error) == (DeadReason.EXPIRED, "Expired")
+    assert "the breaker is open" in made.failure.message
+
+
+def test_a_job_is_not_parked_for_ever() -> None:
+    at = replace(claim(3), parked_since=NOW - POLICY.patience)
+    almost = replace(at, parked_since=NOW - POLICY.patience + timedelta(seconds=1))
+    made = settle(Park(timedelta(seconds=3), "the breaker is open"), at)
+    assert made.failure is not None
+    assert (made.failure.reason, made.failure.error) == (DeadReason.EXPIRED, "ParkedTooLong")
+    assert not settle(Park(timedelta(seconds=3), "the breaker is open"), almost).dead
+
+
 def test_a_parked_job_keeps_its_priority_and_trace() -> None:
     at = claim()
     job = replace(at.job, priority=24, traceparent="00-abc-def-01")

@@ -86,7 +86,9 @@ class MemoryLedger:
         record.token += 1
         record.since, record.lease_until = now, now + lease
         self._log_start(record.job, worker, now)
-        return Claim(record.job, ticket.attempt, record.token, record.lease_until)
+        before = self._attempts.get((record.job.id, ticket.attempt - 1))
+        parked_since = before.started_at if before is not None and before.parked else None
+        return Claim(record.job, ticket.attempt, record.token, record.lease_until, parked_since)
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
         """Write the outcome under the claim's token."""
@@ -336,10 +338,17 @@ class MemoryLedger:
         )
 
     def _log_end(self, claim: Claim, state: AttemptState, now: datetime, settlement: Settlement) -> None:
-        key = claim.job.id, claim.attempt
-        self._attempts[key] = replace(
+        key, before = (claim.job.id, claim.attempt), (claim.job.id, claim.attempt - 1)
+        ended = replace(
             self._attempts[key], state=state, finished_at=now, failure=settlement.failure, detail=settlement.detail
         )
+        if settlement.unspent:
+            parked = self._attempts.get(before)
+            if parked is not None and parked.parked:
+                ended = replace(ended, parked=parked.parked, started_at=parked.started_at)
+                del self._attempts[before]
+            ended = replace(ended, parked=ended.parked + 1)
+        self._attempts[key] = ended
 
 
 def _never_started(job: Job, settlement: Settlement) -> bool:

@@ -70,7 +70,9 @@ WITH target AS (
   ON CONFLICT (job_id, number) DO UPDATE
     SET state = 'running', worker = excluded.worker, deliveries = a.deliveries + 1, finished_at = NULL
 )
-SELECT target.attempt AS target_attempt, target.state AS target_state, granted.*
+SELECT target.attempt AS target_attempt, target.state AS target_state, granted.*,
+  (SELECT a.started_at FROM attempts a WHERE a.job_id = target.id AND a.number = target.attempt - 1 AND a.parked > 0)
+    AS parked_since
 FROM target LEFT JOIN granted ON granted.id = target.id
 """
 
@@ -96,8 +98,14 @@ WITH held AS (
                   finished_at = CASE WHEN $3 IN ('succeeded', 'dead') THEN now() END
   WHERE id = $1 AND token = $2 AND state = 'running'
   RETURNING id
+), folded AS (
+  DELETE FROM attempts USING held
+  WHERE $14 > 0 AND attempts.job_id = held.id AND attempts.number = $10 - 1 AND attempts.parked > 0
+  RETURNING attempts.parked, attempts.started_at
 ), logged AS (
-  UPDATE attempts SET state = $8, failure = $6::json, detail = $9::json, finished_at = now()
+  UPDATE attempts SET state = $8, failure = $6::json, detail = $9::json, finished_at = now(),
+                      parked = CASE WHEN $14 > 0 THEN 1 + coalesce((SELECT parked FROM folded), 0) ELSE 0 END,
+                      started_at = coalesce((SELECT folded.started_at FROM folded), attempts.started_at)
   FROM held WHERE attempts.job_id = held.id AND attempts.number = $10
 ), ticket AS (
   INSERT INTO outbox (job_id, token, attempt, exchange, routing_key, priority)
@@ -187,7 +195,7 @@ class PostgresLedger:
         if row is None:
             return Refusal.UNKNOWN
         if row.id is not None:
-            return Claim(rows.to_job(row), row.attempt, row.token, row.lease_until)
+            return Claim(rows.to_job(row), row.attempt, row.token, row.lease_until, row.parked_since)
         return refusal(JobState(row.target_state), row.target_attempt, ticket)
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:

@@ -119,6 +119,7 @@ def to_attempt(row: Row[Any]) -> Attempt:
         finished_at=row.finished_at,
         failure=to_failure(row.failure),
         detail=row.detail,
+        parked=row.parked,
     )
 
 

@@ -100,6 +100,7 @@ attempts = Table(
     Column("finished_at", _time),
     Column("failure", JSON),
     Column("detail", JSON),
+    Column("parked", Integer, nullable=False, server_default=text("0")),
     Index(
         "attempts_finished_ix",
         "finished_at",
