@@ -31,8 +31,11 @@ from holdfast.handlers.source import ArtifactSource, Source
 from holdfast.handlers.webhook.payload import WebhookPayload
 from holdfast.ports.limits import Limits
 from holdfast.settings import Settings
+from holdfast.telemetry.exposition import documented
+from holdfast.telemetry.families import Label
 
 DOCS = Path(__file__).resolve().parent
+METRICS = DOCS / "metrics.md"
 CONFIGURATION = DOCS / "guides" / "configuration.md"
 HANDLERS = DOCS / "guides" / "handlers.md"
 PAYLOADS: Mapping[str, Sequence[type[BaseModel]]] = {
@@ -171,7 +174,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def pages() -> dict[Path, str]:
     """Every file that this script writes, with its text."""
-    return {CONFIGURATION: configuration(), HANDLERS: handlers(HANDLERS.read_text())}
+    return {
+        CONFIGURATION: configuration(),
+        HANDLERS: handlers(HANDLERS.read_text()),
+        METRICS: metrics(METRICS.read_text()),
+    }
 
 
 def configuration() -> str:
@@ -194,6 +201,21 @@ def configuration() -> str:
     sections.append(f"{POLICIES}\n{_table(['field', 'default', 'meaning'], policies)}")
     sections.append(f"{LIMITS}\n{_table(['variable', 'default', 'meaning'], limits)}")
     return "\n".join([PREAMBLE, *sections, EPILOGUE])
+
+
+def metrics(text: str) -> str:
+    """`metrics.md` with its table written anew: every metric that a process of ours tells of itself."""
+    rows = [
+        _row([f"`{it.name}`", it.type, "<br>".join(map(_label, it.labels)) or "–", ", ".join(sorted(it.by)), it.text])
+        for it in documented()
+    ]
+    table = _table(["metric", "type", "labels", "told by", "meaning"], rows)
+    return _filled(text, re.compile(r"(<!-- metrics -->\n).*?(<!-- end -->)", re.S), table)
+
+
+def _label(label: Label) -> str:
+    values = label.said or ", ".join(f"`{value}`" for value in label.values())
+    return f"**{label.name}**: {values}{', or `other`' * label.open}"
 
 
 def handlers(text: str) -> str:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import asyncpg
 import httpx
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import URL
 
 from holdfast.settings import Settings
@@ -48,6 +49,26 @@ def eventually(
         time.sleep(every)
 
 
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+"""Metrics, by the name of the sample and its labels."""
+
+
+def samples(text: str) -> Samples:
+    """Read Prometheus' text format."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def total(found: Samples, name: str, **labels: str) -> float:
+    """The sum over all samples of that name that have these labels."""
+    return sum(
+        value for (sample, has), value in found.items() if sample == name and labels.items() <= dict(has).items()
+    )
+
+
 def psql(url: URL, statement: str) -> None:
     """Run one statement on a server's own database."""
 
@@ -75,6 +96,8 @@ class Member:
     process: subprocess.Popen[bytes]
     log: Path
     ready_file: Path
+    port: int
+    """Where it serves `/metrics`."""
 
     @property
     def alive(self) -> bool:
@@ -98,6 +121,10 @@ class Member:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(within)
 
+    def metrics(self) -> Samples:
+        """What it tells Prometheus now."""
+        return samples(httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=10).raise_for_status().text)
+
     def tail(self, lines: int = 30) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
@@ -120,7 +147,8 @@ class Platform:
         ready = self.folder / f"{name}.ready"
         ready.unlink(missing_ok=True)  # a killed predecessor left it
         log = self.folder / f"{name}.log"
-        environment = self._environment(ready, settings)
+        port = self.port if COMMANDS[command or name] == ["api"] else free_port()
+        environment = self._environment(ready, {"metrics_port": port} | settings)
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [PROGRAM, *COMMANDS[command or name]],
@@ -129,7 +157,7 @@ class Platform:
                 stderr=output,
                 stdin=subprocess.DEVNULL,
             )
-        self.members[name] = Member(name, process, log, ready)
+        self.members[name] = Member(name, process, log, ready, port)
         return self.members[name]
 
     def wait_ready(self, *names: str, within: float = 60.0) -> None:

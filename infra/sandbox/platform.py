@@ -64,9 +64,10 @@ class Platform:
         for member in self._running():
             if member not in wanted:
                 self.stop(member)
-        if self._daemon(Member(API)).identity() is None:
-            self.ports.choose(API)
-        self._publish_address()
+        for member in wanted:
+            if self._daemon(member).identity() is None:
+                self.ports.choose(member.name)
+        self._publish_addresses(wanted)
         started = [member for member in wanted if self._start(member)]
         for member in wanted:
             with step(f"{member.name} {'up' if member in started else 'already up'}{self._at(member)}"):
@@ -77,7 +78,7 @@ class Platform:
         for member in reversed(self._running()):
             self.stop(member)
         if (self.home.etc("prometheus") / "targets").exists():
-            write_targets(self.home, API, [])
+            self._write_targets([])
 
     def stop(self, member: Member) -> None:
         """End one process gracefully."""
@@ -93,6 +94,7 @@ class Platform:
     def restart(self, member: Member) -> None:
         """End one process gracefully and start it again."""
         self.stop(member)
+        self.ports.choose(member.name)
         self._start(member)
         with step(f"{member.name} up{self._at(member)}"):
             self._wait(member)
@@ -127,6 +129,7 @@ class Platform:
         """The caller's environment, the addresses of the env file over it, and what only this process needs."""
         own = {"HOLDFAST_API_PORT": str(self.ports[API]), "PYTHONUNBUFFERED": "1"}
         if member.role != API:
+            own["HOLDFAST_METRICS_PORT"] = str(self.ports[member.name])
             own["HOLDFAST_WORKER_READY_FILE"] = str(self._ready_file(member))
         return {**os.environ, **envfile.read(self.home.env_file), **own}
 
@@ -150,11 +153,17 @@ class Platform:
         elif not self._ready_file(member).exists():
             raise NotReady(f"{self._ready_file(member)} is not there")
 
-    def _publish_address(self) -> None:
+    def _publish_addresses(self, members: list[Member]) -> None:
         address = f"{LOOPBACK}:{self.ports[API]}"
         values = {"HOLDFAST_API_URL": f"http://{address}", "HOLDFAST_API_PORT": str(self.ports[API])}
         envfile.update(self.home.env_file, values)
-        write_targets(self.home, API, [address])
+        self._write_targets(members)
+
+    def _write_targets(self, members: list[Member]) -> None:
+        """Where Prometheus finds `/metrics` of each process."""
+        for role in ROLES:
+            ports = [self.ports[member.name] for member in members if member.role == role]
+            write_targets(self.home, role, [f"{LOOPBACK}:{port}" for port in ports])
 
     def _running(self) -> list[Member]:
         """Those with a living process, in the order of ROLES."""

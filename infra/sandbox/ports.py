@@ -28,6 +28,8 @@ PREFERRED = {
     "postgres": 5432,
     "prometheus": 9090,
     "api": 8000,
+    "worker-render": 9464,
+    "worker-webhook": 9474,
 }
 
 
@@ -57,7 +59,7 @@ class Ports:
         return kept
 
     def _next_free(self, listener: str) -> int:
-        preferred = PREFERRED[listener]
+        preferred = PREFERRED.get(listener) or PREFERRED[listener.rpartition("-")[0]]  # of a second process of a role
         others = {port for name, port in self._chosen.items() if name != listener} | (
             {port for name, port in PREFERRED.items() if name != listener}
         )

@@ -79,6 +79,8 @@ from holdfast.ports.outbox import Outbox
 from holdfast.ports.retention import Retention
 from holdfast.ports.vault import Vault
 from holdfast.settings import Settings
+from holdfast.telemetry.exposition import begin
+from holdfast.telemetry.families import Teller
 
 log = structlog.get_logger(__name__)
 
@@ -211,7 +213,7 @@ async def reseal(settings: Settings) -> AsyncIterator[Reseal]:
 async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
     """An api process."""
     async with AsyncExitStack() as closing:
-        core, db = await _core(settings, closing, name="holdfast api")
+        core, db = await _core(settings, closing, name="holdfast api", teller=Teller.API)
         redis = _redis(settings, closing)
         gate = _gate(settings, redis)
         rabbit = management(settings)
@@ -238,7 +240,9 @@ async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
 async def worker(settings: Settings, me: Worker, *, connections: int, children: int) -> AsyncIterator[Execute]:
     """A process that runs jobs, `me`: `connections` to the ledger, up to `children` isolated processes."""
     async with AsyncExitStack() as closing:
-        core, _ = await _core(settings, closing, name=f"holdfast worker {worker_name()}", pool=connections)
+        core, _ = await _core(
+            settings, closing, name=f"holdfast worker {worker_name()}", teller=Teller.WORKER, pool=connections
+        )
         egress = AiohttpEgress(allow=settings.egress_allow)
         closing.push_async_callback(egress.close)
         isolation = SubprocessIsolation(max_children=children, limits=settings.limits)
@@ -264,7 +268,7 @@ async def worker(settings: Settings, me: Worker, *, connections: int, children: 
 async def steward(settings: Settings) -> AsyncIterator[StewardRuntime]:
     """A process that stands for election as steward."""
     async with AsyncExitStack() as closing:
-        core, db = await _core(settings, closing, name="holdfast steward", pool=2)
+        core, db = await _core(settings, closing, name="holdfast steward", teller=Teller.STEWARD, pool=2)
         dead_queue = RabbitDeadQueue(settings.rabbitmq_url.get_secret_value())
         closing.push_async_callback(dead_queue.let_go)
         topology = topology_keeper(settings)
@@ -354,8 +358,11 @@ def _retain(core: Core, retention: Retention) -> Retain:
 
 
 async def _core(
-    settings: Settings, closing: AsyncExitStack, *, name: str, pool: int | None = None
+    settings: Settings, closing: AsyncExitStack, *, name: str, teller: Teller | None = None, pool: int | None = None
 ) -> tuple[Core, Database]:
+    kinds = installed()
+    if teller is not None:
+        begin({teller}, [handler.kind for handler in kinds.all()])
     db = database(settings, pool=pool)
     closing.push_async_callback(db.close)
     publisher = Publisher(
@@ -372,7 +379,7 @@ async def _core(
     core = Core(
         settings=settings,
         clock=SystemClock(),
-        kinds=installed(),
+        kinds=kinds,
         ledger=PostgresLedger(db),
         outbox=outbox,
         broker=publisher,

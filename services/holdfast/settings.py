@@ -152,6 +152,11 @@ class Settings(BaseSettings):
     faults: Path | None = None
     """Folder in which tests arm faults (see `holdfast.adapters.faults`). Of no effect in production."""
 
+    # Telemetry
+    metrics_host: str = "127.0.0.1"
+    """Address on which workers and a lone steward serve `/metrics`, `/healthz` and `/readyz`."""
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    """Port for that; not set: none is served. The api serves them on its own port."""
     log_level: str = "INFO"
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto` is console on a terminal and JSON elsewhere."""

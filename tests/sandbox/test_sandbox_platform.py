@@ -66,7 +66,7 @@ def test_up_waits_until_the_api_and_the_workers_are_ready(running: Platform, hom
     with urllib.request.urlopen(f"{address}/readyz", timeout=5) as answer:
         assert answer.read() == b"redis://127.0.0.1:6/0"
     targets = json.loads((home.etc("prometheus") / "targets" / "api.json").read_text())
-    assert targets == [{"targets": [address.removeprefix("http://")]}]
+    assert targets == [{"targets": [address.removeprefix("http://")], "labels": {"service": "api"}}]
 
 
 def test_up_again_leaves_what_runs_alone_and_restarts_what_died(running: Platform) -> None:

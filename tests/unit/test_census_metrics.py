@@ -11,10 +11,15 @@ from holdfast.adapters.rabbitmq.census import counts
 from holdfast.domain.dead_letter import DeadReason
 from holdfast.domain.errors import BrokerUnavailable
 from holdfast.domain.job import JobState
+from holdfast.domain.topology import WORK, work_queue
 from holdfast.ports.census import LedgerCount, Observation, Place, QueueCount
-from holdfast.telemetry.metrics import Census
+from holdfast.telemetry.census import Census
 
-LEDGER = LedgerCount({JobState.QUEUED: 3}, {Place.BROKER: 3}, {}, 2, timedelta(seconds=1.5), {DeadReason.POISONED: 1})
+LEDGER = LedgerCount(
+    {JobState.QUEUED: 3}, {Place.BROKER: 3}, {}, 2, timedelta(seconds=1.5), {DeadReason.POISONED: 1}, timedelta(hours=1)
+)
+
+QUEUES = dict.fromkeys(map(work_queue, WORK), QueueCount())
 
 
 def told(observation: Observation | None) -> str:
@@ -25,15 +30,18 @@ def told(observation: Observation | None) -> str:
 
 
 def test_what_was_seen_is_told() -> None:
-    text = told(Observation(LEDGER, {"holdfast.image": QueueCount(4, 5)}, {"image": 0, "pdf": 2}))
+    text = told(Observation(LEDGER, QUEUES | {"holdfast.image": QueueCount(4, 5, 2)}, {"image": 0, "pdf": 2}))
     for line in (
         'holdfast_jobs{state="queued"} 3.0',
         'holdfast_jobs_in{place="broker"} 3.0',
         'holdfast_jobs_unaccounted{queue="pdf"} 2.0',
         'holdfast_dead_letters{reason="poisoned"} 1.0',
+        'holdfast_dead_letters{reason="expired"} 0.0',
+        "holdfast_dead_letters_oldest_seconds 3600.0",
         "holdfast_outbox_rows 2.0",
         "holdfast_outbox_oldest_seconds 1.5",
         'holdfast_queue_messages{queue="holdfast.image",state="unacked"} 5.0',
+        'holdfast_queue_consumers{queue="image"} 2.0',
     ):
         assert line in text.splitlines()
 

@@ -57,11 +57,14 @@ class Prometheus(Service):
         get(self.ports["prometheus"], "/-/ready")
 
 
-def write_targets(home: Home, job: str, addresses: list[str]) -> None:
-    """Tell Prometheus what to scrape for `job`; it sees the change by itself. No address removes the target."""
-    path = home.etc("prometheus") / "targets" / f"{job}.json"
+def write_targets(home: Home, service: str, addresses: list[str]) -> None:
+    """Tell Prometheus where the processes of a service are; it sees the change by itself. None removes the target.
+
+    The service becomes a label of all that is scraped there.
+    """
+    path = home.etc("prometheus") / "targets" / f"{service}.json"
     _inside_own_folder(path)
-    write_for_service(path, json.dumps([{"targets": addresses}] if addresses else []))
+    write_for_service(path, json.dumps([{"targets": addresses, "labels": {"service": service}}] if addresses else []))
 
 
 def address_of(url: str) -> str:

@@ -24,6 +24,7 @@ from holdfast.api import (
     keys,
     kinds,
     metrics,
+    observe,
     problems,
     stats,
     uploads,
@@ -38,6 +39,8 @@ from holdfast.api.state import State
 from holdfast.domain.errors import HoldfastError
 from holdfast.settings import Settings
 from holdfast.steward import main as steward
+from holdfast.telemetry.exposition import Exposition
+from holdfast.telemetry.families import Teller
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +64,9 @@ def create(settings: Settings) -> FastAPI:
         async with bootstrap.api(settings) as runtime, _steward(settings):
             app.state.holdfast = State(runtime)
             app.state.authenticator = Authenticator(runtime.keys, settings)
+            app.state.exposition = Exposition(
+                "api", {Teller.API, Teller.STEWARD} if settings.steward_in_api else {Teller.API}
+            )
             yield
 
     app: FastAPI = FastAPIOffline(
@@ -71,9 +77,11 @@ def create(settings: Settings) -> FastAPI:
     if settings.shed_load:
         app.add_middleware(Shedding)
     app.add_middleware(BodyLimit, limit=lambda path: _body_limit(settings, path))
-    for module in (jobs, uploads, dead_letters, kinds, stats, keys, audit, health, metrics, docs_page):
+    modules = (jobs, uploads, dead_letters, kinds, stats, keys, audit, health, metrics, docs_page)
+    for module in modules:
         app.include_router(module.router)
     console.install(app)
+    observe.install(app, [module.router for module in modules])
     return app
 
 

@@ -26,6 +26,8 @@ from holdfast.domain.tenancy import Caller, Role
 from holdfast.engine.audited import audited
 from holdfast.ports.dead_letters import DeadLetterQuery
 from holdfast.ports.faults import FaultPoint
+from holdfast.telemetry import metrics
+from holdfast.telemetry.metrics import LetterEnd
 
 CHUNK = 500
 """Letters that a bulk replay looks up at a time."""
@@ -111,6 +113,7 @@ async def drop(letter_id: UUID, body: schemas.DropIn, state: StateDep, caller: O
     dropped = await state.runtime.dead_letters.drop(letter_id, caller.name, body.reason, entry)
     if dropped is None:
         raise Problem(409, "not-droppable", "Not droppable", f"dead letter {letter_id} was replayed or dropped before")
+    metrics.LETTERS_SETTLED.of(LetterEnd.DROPPED).inc()
     return answer(schemas.dead_letter_out(dropped))
 
 
@@ -139,6 +142,7 @@ async def _replay(state: State, letter: DeadLetter, priority: int | None, entry:
     if replayed is None:
         return False
     core = state.runtime.core
+    metrics.LETTERS_SETTLED.of(LetterEnd.REPLAYED).inc()
     core.faults.reach(FaultPoint.REPLAY_COMMITTED)
     await core.dispatch.advance(replayed.lane)
     if replayed.envelope is not None:

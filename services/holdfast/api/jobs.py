@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
 
+import structlog
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
@@ -30,6 +31,9 @@ from holdfast.domain.tenancy import Caller, Role
 from holdfast.engine.results import artifacts_of
 from holdfast.ports.artifacts import Artifact
 from holdfast.ports.ledger import JobQuery
+from holdfast.telemetry import metrics
+
+log = structlog.get_logger(__name__)
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 
@@ -172,11 +176,15 @@ async def cancel(job_id: UUID, state: StateDep, caller: Canceller, body: schemas
     if Role.OPERATE in caller.roles:
         tenant = None
         entry = audit.entry(state, caller, AuditAction.JOB_CANCEL, job_id, body.reason if body else None)
+    before = await state.runtime.core.ledger.any_job(job_id)
     job = await state.runtime.core.ledger.cancel(tenant, job_id, entry)
     if job is None:
         raise _no_job(job_id)
     if job.state is not JobState.CANCELLED:
         raise NotCancellable(job.id, job.state)
+    if before is not None and before.state not in ENDED:
+        metrics.ENDED.of(job.kind, JobState.CANCELLED).inc()
+        log.info("job_cancelled", job_id=str(job.id), idempotency_key=job.idempotency_key, kind=job.kind)
     await state.runtime.core.dispatch.advance(job.lane)
     return answer(state.show(job))
 

@@ -11,6 +11,23 @@ from holdfast.domain.topology import Route, to_work
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """What a ticket's message says of its job.
+
+    Good enough to size a lease and to name the job in a log line before the ledger has spoken; never trusted.
+    """
+
+    kind: str | None = None
+    idempotency_key: str | None = None
+    traceparent: str | None = None
+    ready_at: datetime | None = None
+    """When the ticket was to run: written, and its wait in a retry queue over."""
+
+
+NO_HINTS = Hints()
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """One message to publish; an outbox row is an envelope that has not been confirmed yet."""
 

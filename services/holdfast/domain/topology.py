@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 from holdfast.domain.backoff import JITTER_STEPS, TIERS, BrokerWait, ttl_ms
 
@@ -55,8 +56,17 @@ def to_wait(queue: str, wait: BrokerWait) -> Route:
     return Route(RETRY, f"{wait.tier}s.{wait.bucket}.{queue}")
 
 
+def wait_of(routing_key: str) -> timedelta:
+    """How long a message with this key was made to wait: 2.2 s for `2s.1.image`, nothing for `image`."""
+    return WAITS.get(routing_key.rpartition(".")[0], timedelta(0))
+
+
 def retry_queues() -> Iterator[RetryQueue]:
     """All retry queues: one for each tier and jitter bucket."""
     for tier in TIERS:
         for bucket in range(len(JITTER_STEPS)):
             yield RetryQueue(f"{RETRY}.{tier}s.{bucket}", f"{tier}s.{bucket}.#", ttl_ms(tier, bucket))
+
+
+WAITS = {retry.binding.removesuffix(".#"): timedelta(milliseconds=retry.ttl_ms) for retry in retry_queues()}
+"""The wait of each retry queue, by what a routing key begins with."""

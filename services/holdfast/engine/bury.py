@@ -28,6 +28,7 @@ from holdfast.ports.dead_letters import DeadLetters
 from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.ledger import Ledger
 from holdfast.ports.outbox import Outbox
+from holdfast.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +60,9 @@ class BuryDead:
         elif await self._crashes(job) > DELIVERY_LIMIT:
             told = callback(job, JobState.DEAD, None, POISONED, self._clock.new_id(), self._clock.now())
             if await self._ledger.bury(job.id, job.attempt, POISONED, told):
+                metrics.ENDED.of(job.kind, DeadReason.POISONED).inc()
+                if told is not None:
+                    metrics.ACCEPTED.of(told.kind).inc()
                 self._faults.reach(FaultPoint.BURY_COMMITTED)
                 await self._dispatch.advance(job.lane)
                 await self._file(message, job, POISONED)
@@ -76,6 +80,7 @@ class BuryDead:
         log.warning("ticket_reissued", job_id=str(job.id), attempt=job.attempt, death=message.death)
         ticket = await self._outbox.reissue(job.id, job.attempt)
         if ticket is not None:
+            metrics.TICKETS_REISSUED.of().inc()
             self._faults.reach(FaultPoint.REISSUE_COMMITTED)
             await self._dispatch.send(ticket)
 
@@ -95,6 +100,7 @@ class BuryDead:
             died_at=(job.finished_at if job else None) or self._clock.now(),
         )
         await self._dead_letters.archive([letter])
+        metrics.LETTERS_FILED.of(letter.reason).inc()
         log.warning("dead_letter_filed", job_id=str(letter.job_id), reason=letter.reason.value, error=letter.error)
 
 

@@ -17,6 +17,7 @@ from holdfast.engine.group import Group
 from holdfast.ports.broker import Broker
 from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.outbox import Outbox
+from holdfast.telemetry.metrics import Shared
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +27,7 @@ class Dispatch:
 
     def __init__(self, broker: Broker, outbox: Outbox, faults: Faults = NO_FAULTS) -> None:
         self._broker, self._outbox, self._faults = broker, outbox, faults
-        self._forget: Group[Envelope, None] = Group(self._confirmed)
+        self._forget: Group[Envelope, None] = Group(self._confirmed, Shared.CONFIRMED)
         self._forgetting: set[asyncio.Task[None]] = set()
 
     async def send(self, envelope: Envelope) -> bool:

@@ -27,7 +27,7 @@ from structlog.contextvars import bound_contextvars
 from holdfast.domain.attempt import Claim, Outcome, Refusal, Ticket
 from holdfast.domain.backoff import RetryPolicy
 from holdfast.domain.callback import callback
-from holdfast.domain.envelope import Envelope, first_ticket
+from holdfast.domain.envelope import NO_HINTS, Envelope, Hints, first_ticket
 from holdfast.domain.errors import LedgerUnavailable, StaleClaim, UnknownKind
 from holdfast.domain.job import ENDED, JobState
 from holdfast.domain.settlement import Settlement, decide
@@ -38,6 +38,8 @@ from holdfast.ports.clock import Clock
 from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.handler import DEFAULT_POLICY, Kinds
 from holdfast.ports.ledger import Ledger
+from holdfast.telemetry import metrics
+from holdfast.telemetry.metrics import AttemptEnd, job_outcome
 
 log = structlog.get_logger(__name__)
 
@@ -79,27 +81,36 @@ class Execute:
         self._run, self._clock = run, clock
         self._worker, self._lease_margin, self._faults = worker, lease_margin, faults
         self._vigil = Vigil(ledger)
+        self._busy = metrics.WORKER_BUSY.of()
 
-    async def execute(self, ticket: Ticket, kind: str | None) -> Disposition:
-        """Run the attempt that the ticket names. `kind` is the message's word for it: it sizes the lease."""
+    async def execute(self, ticket: Ticket, hints: Hints = NO_HINTS) -> Disposition:
+        """Run the attempt that the ticket names."""
         with bound_contextvars(job_id=str(ticket.job_id), attempt=ticket.attempt):
             try:
-                claim = await self._ledger.claim(ticket, self._worker, self._lease(kind))
+                claim = await self._ledger.claim(ticket, self._worker, self._lease(hints.kind))
             except LedgerUnavailable as error:
                 return await self._wait_for_ledger(error)
             match claim:
                 case Refusal():
+                    metrics.TICKETS_REFUSED.of(claim).inc()
                     log.info("ticket_refused", why=claim.value)
                     return Disposition.DEAD_LETTER if claim.dead else Disposition.ACK
                 case Claim():
+                    self._count_claim(claim, ticket, hints)
                     return await self._attempt(claim)
+
+    def _count_claim(self, claim: Claim, ticket: Ticket, hints: Hints) -> None:
+        metrics.ATTEMPTS_STARTED.of(claim.job.kind).inc()
+        if hints.ready_at is not None and not ticket.redelivered:
+            waited = (self._clock.now() - hints.ready_at).total_seconds()
+            metrics.QUEUE_WAIT.of(claim.job.kind).observe(max(0.0, waited))  # two machines' clocks may differ
 
     async def _attempt(self, claim: Claim) -> Disposition:
         with bound_contextvars(kind=claim.job.kind, idempotency_key=claim.job.idempotency_key):
             log.info("attempt_started", priority=claim.job.priority)
             self._faults.reach(FaultPoint.EXECUTE_CLAIMED)
             try:
-                with self._vigil.over(claim):
+                with self._vigil.over(claim), self._busy.track_inprogress(), metrics.RUN.of(claim.job.kind).time():
                     outcome = await self._run.run(claim)
             except asyncio.CancelledError:
                 if self._vigil.take_voided(claim):
@@ -114,7 +125,9 @@ class Execute:
             if not await self._write(claim, settlement):
                 return await self._superseded(claim)
         except LedgerUnavailable as error:
+            metrics.ATTEMPTS.of(claim.job.kind, AttemptEnd.RETURNED).inc()
             return await self._wait_for_ledger(error)
+        self._count_settled(claim, settlement)
         log.info(
             "attempt_settled",
             outcome=type(outcome).__name__.lower(),
@@ -127,6 +140,15 @@ class Execute:
             await self._dispatch.advance(claim.job.lane)
         self._faults.reach(FaultPoint.EXECUTE_PUBLISHED)
         return Disposition.DEAD_LETTER if settlement.dead else Disposition.ACK
+
+    def _count_settled(self, claim: Claim, settlement: Settlement) -> None:
+        kind = claim.job.kind
+        metrics.ATTEMPTS.of(kind, _end_of(settlement)).inc()
+        if settlement.job_state in ENDED:
+            metrics.ENDED.of(kind, job_outcome(settlement.job_state, settlement.failure)).inc()
+            metrics.END_TO_END.of(kind).observe((self._clock.now() - claim.job.created_at).total_seconds())
+        if settlement.follow_up is not None:
+            metrics.ACCEPTED.of(settlement.follow_up.kind).inc()
 
     def _decide(self, claim: Claim, outcome: Outcome) -> Settlement:
         now = self._clock.now()
@@ -166,6 +188,7 @@ class Execute:
 
     async def _superseded(self, claim: Claim) -> Disposition:
         """The token is void: somebody took over, or our own settle had been committed though its answer was lost."""
+        metrics.ATTEMPTS.of(claim.job.kind, AttemptEnd.SUPERSEDED).inc()
         log.warning("claim_superseded", token=claim.token)
         try:
             job = await self._ledger.any_job(claim.job.id)
@@ -176,6 +199,7 @@ class Execute:
 
     async def _give_back(self, claim: Claim) -> Disposition:
         """The worker is stopping: the attempt goes back unspent."""
+        metrics.ATTEMPTS.of(claim.job.kind, AttemptEnd.RETURNED).inc()
         try:
             await self._ledger.give_back(claim)
             log.info("attempt_returned")
@@ -208,6 +232,12 @@ class Execute:
             return self._kinds.get(kind).policy
         except UnknownKind:
             return DEFAULT_POLICY
+
+
+def _end_of(settlement: Settlement) -> AttemptEnd:
+    if settlement.job_state in ENDED:
+        return AttemptEnd.BURIED if settlement.dead else AttemptEnd.SUCCEEDED
+    return AttemptEnd.PARKED if settlement.unspent else AttemptEnd.RETRIED
 
 
 async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:

@@ -8,11 +8,14 @@ is repeated item by item, so that one bad item fails alone.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 from holdfast.domain.errors import Unavailable
+from holdfast.telemetry import metrics
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -21,8 +24,11 @@ R = TypeVar("R")
 class Group(Generic[T, R]):
     """Turns `run`, which takes many items and returns a result for each in order, into a call for one item."""
 
-    def __init__(self, run: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, largest: int = 500) -> None:
+    def __init__(
+        self, run: Callable[[Sequence[T]], Awaitable[Sequence[R]]], statement: metrics.Shared, *, largest: int = 500
+    ) -> None:
         self._run, self._largest = run, largest
+        self._items, self._seconds = metrics.SHARED_ITEMS.of(statement), metrics.SHARED_SECONDS.of(statement)
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._flushing: asyncio.Task[None] | None = None
 
@@ -31,7 +37,8 @@ class Group(Generic[T, R]):
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush())
+            # What many share is about none of them: its log lines and spans must not name the one that came first.
+            self._flushing = asyncio.create_task(self._flush(), context=Context())
         return await future
 
     async def _flush(self) -> None:
@@ -43,8 +50,11 @@ class Group(Generic[T, R]):
             self._flushing = None
 
     async def _settle(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
+        self._items.observe(len(batch))
+        began = time.perf_counter()
         try:
             results = await self._run([item for item, _ in batch])
+            self._seconds.observe(time.perf_counter() - began)
             if len(results) != len(batch):
                 raise RuntimeError(f"{len(results)} results came for {len(batch)} items")
         except Exception as error:

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from holdfast.domain.bucket import Grant, Rate
-from holdfast.domain.errors import RateLimited
+from holdfast.domain.errors import RateLimited, RefusedFor
 from holdfast.domain.tenancy import Caller
 from holdfast.ports.limiter import Limiter
+from holdfast.telemetry import metrics
+from holdfast.telemetry.families import OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +78,6 @@ class Meter:
             granted = grant.granted
             if granted == 0:
                 break
+        metrics.SUBMITTED.of(OTHER).inc(cost - granted)
+        metrics.REFUSED.of(OTHER, RefusedFor.RATE_LIMIT).inc(cost - granted)
         return Charge(cost, granted, tuple(uses))

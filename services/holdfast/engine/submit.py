@@ -27,6 +27,7 @@ from holdfast.domain.envelope import first_ticket
 from holdfast.domain.errors import IdempotencyMismatch, InvalidField, RedisUnavailable, RequestInFlight, UnknownKind
 from holdfast.domain.job import Job, JobState
 from holdfast.domain.lane import lane
+from holdfast.domain.refusal import refused_for
 from holdfast.domain.request import JobRequest
 from holdfast.engine.admission import Admission
 from holdfast.engine.dispatch import Dispatch
@@ -38,6 +39,8 @@ from holdfast.ports.gate import Gate, Held, InFlight, Known
 from holdfast.ports.handler import Handler, Kinds, Ordered
 from holdfast.ports.ledger import Ledger
 from holdfast.ports.vault import SecretUnreadable, Vault
+from holdfast.telemetry import metrics
+from holdfast.telemetry.metrics import GateSaid
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +69,7 @@ class Submit:
     ) -> None:
         self._ledger, self._gate, self._dispatch, self._kinds, self._clock = ledger, gate, dispatch, kinds, clock
         self._vault, self._admission, self._faults = vault, admission, faults
-        self._accept: Group[Job, Job] = Group(ledger.accept)
+        self._accept: Group[Job, Job] = Group(ledger.accept, metrics.Shared.ACCEPT)
 
     async def submit(self, request: JobRequest) -> Submission:
         """Accept the request, or return what an earlier one with its key became.
@@ -74,6 +77,16 @@ class Submit:
         Raises UnknownKind, InvalidField, IdempotencyMismatch, RequestInFlight, LedgerUnavailable, OutboxFull,
         BacklogFull.
         """
+        metrics.SUBMITTED.of(request.kind).inc()
+        try:
+            submission = await self._submit(request)
+        except BaseException as error:
+            metrics.REFUSED.of(request.kind, refused_for(error)).inc()
+            raise
+        (metrics.DEDUPLICATED if submission.replayed else metrics.ACCEPTED).of(request.kind).inc()
+        return submission
+
+    async def _submit(self, request: JobRequest) -> Submission:
         handler, now = self._kinds.get(request.kind), self._clock.now()
         if self._admission is not None:
             self._admission.check(request, handler.queue, now)
@@ -94,17 +107,21 @@ class Submit:
         try:
             answer = await self._gate.hold(job.tenant, job.idempotency_key, job.fingerprint)
         except RedisUnavailable as error:
+            metrics.GATE_ANSWERS.of(GateSaid.UNAVAILABLE).inc()
             log.warning("gate_unavailable", why=str(error))
             return None
         match answer:
             case Held():
+                metrics.GATE_ANSWERS.of(GateSaid.HELD).inc()
                 self._faults.reach(FaultPoint.SUBMIT_HELD)
                 return None
             case InFlight(seen, retry_after):
+                metrics.GATE_ANSWERS.of(GateSaid.IN_FLIGHT).inc()
                 if seen != job.fingerprint:
                     raise IdempotencyMismatch(job.idempotency_key, [])
                 raise RequestInFlight(job.idempotency_key, retry_after)
             case Known():
+                metrics.GATE_ANSWERS.of(GateSaid.KNOWN).inc()
                 owner = await self._ledger.job_by_key(job.tenant, job.idempotency_key)
                 return self._replay(request, job, owner) if owner else None
 

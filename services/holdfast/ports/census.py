@@ -59,6 +59,8 @@ class LedgerCount:
     """Age of the oldest row; zero when there is none."""
     open_letters: Mapping[DeadReason, int]
     """Dead letters that are neither replayed nor dropped."""
+    oldest_letter: timedelta = timedelta(0)
+    """Age of the oldest of them; zero when there is none."""
 
 
 @dataclass(frozen=True, slots=True)

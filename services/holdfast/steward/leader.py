@@ -18,6 +18,7 @@ from holdfast.domain.errors import Unavailable
 from holdfast.ports.leadership import Leadership
 from holdfast.steward.loops import Loop
 from holdfast.telemetry import metrics
+from holdfast.telemetry.census import CENSUS
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,7 @@ class Steward:
             await asyncio.shield(self._leadership.release())
 
     async def _lead(self) -> None:
+        metrics.TERMS.of().inc()
         log.info("steward_elected")
         self._lead_or_not(True)
         try:
@@ -64,8 +66,8 @@ class Steward:
 
     def _lead_or_not(self, leading: bool) -> None:
         self.leading = leading
-        metrics.LEADING.set(leading)
-        metrics.CENSUS.show(None)
+        metrics.LEADING.of().set(leading)
+        CENSUS.show(None)
 
     async def _watch_lock(self) -> None:
         while await self._leadership.held():  # noqa: ASYNC110 - the lock is the database's, which sets no event
@@ -74,11 +76,13 @@ class Steward:
 
 
 async def _repeat(loop: Loop) -> None:
+    seconds, failures = metrics.LOOP_SECONDS.of(loop.name), metrics.LOOP_FAILURES.of(loop.name)
     while True:
         try:
-            with metrics.LOOP_SECONDS.labels(loop.name).time():
+            with seconds.time():
                 more = await loop.turn()
         except Unavailable as error:
+            failures.inc()
             log.warning("steward_loop_waits", loop=loop.name, why=str(error))
             more = False
         await asyncio.sleep(0 if more else loop.every)

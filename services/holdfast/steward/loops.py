@@ -24,18 +24,26 @@ from holdfast.ports.dead_queue import DeadQueue
 from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.outbox import Outbox
 from holdfast.telemetry import metrics
+from holdfast.telemetry.metrics import LoopName
 
 log = structlog.get_logger(__name__)
 
 BATCH = 500
 """Rows or messages of one turn."""
+SENT = {
+    LoopName.RELAY: "outbox_relayed",
+    LoopName.PROMOTE: "jobs_promoted",
+    LoopName.RESCUE: "jobs_rescued",
+    LoopName.ADVANCE: "lanes_advanced",
+}
+"""How the log names what a loop sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loop:
     """Run `turn` every `every` seconds, or at once again while it returns True."""
 
-    name: str
+    name: LoopName
     every: float
     turn: Callable[[], Awaitable[bool]]
 
@@ -52,9 +60,9 @@ def relay(outbox: Outbox, dispatch: Dispatch, after: timedelta) -> Loop:
     """Publish outbox rows that the process which wrote them has not got confirmed."""
 
     async def turn() -> bool:
-        return await _send(dispatch, await outbox.unconfirmed(after, BATCH), "outbox_relayed")
+        return await _send(dispatch, await outbox.unconfirmed(after, BATCH), LoopName.RELAY)
 
-    return Loop("relay", 1.0, turn)
+    return Loop(LoopName.RELAY, 1.0, turn)
 
 
 def promote(outbox: Outbox, dispatch: Dispatch, faults: Faults = NO_FAULTS) -> Loop:
@@ -64,9 +72,9 @@ def promote(outbox: Outbox, dispatch: Dispatch, faults: Faults = NO_FAULTS) -> L
         due = await outbox.promote(BATCH)
         if due:
             faults.reach(FaultPoint.PROMOTE_COMMITTED)
-        return await _send(dispatch, due, "jobs_promoted")
+        return await _send(dispatch, due, LoopName.PROMOTE)
 
-    return Loop("promote", 0.5, turn)
+    return Loop(LoopName.PROMOTE, 0.5, turn)
 
 
 def rescue(outbox: Outbox, dispatch: Dispatch, grace: timedelta, faults: Faults = NO_FAULTS) -> Loop:
@@ -76,18 +84,18 @@ def rescue(outbox: Outbox, dispatch: Dispatch, grace: timedelta, faults: Faults 
         lost = await outbox.rescue(grace, BATCH)
         if lost:
             faults.reach(FaultPoint.RESCUE_COMMITTED)
-        return await _send(dispatch, lost, "jobs_rescued")
+        return await _send(dispatch, lost, LoopName.RESCUE)
 
-    return Loop("rescue", 5.0, turn)
+    return Loop(LoopName.RESCUE, 5.0, turn)
 
 
 def advance(outbox: Outbox, dispatch: Dispatch) -> Loop:
     """Let lanes go on whose next job nobody has called: the process that should have has died, or met an outage."""
 
     async def turn() -> bool:
-        return await _send(dispatch, await outbox.release(await outbox.stalled(BATCH)), "lanes_advanced")
+        return await _send(dispatch, await outbox.release(await outbox.stalled(BATCH)), LoopName.ADVANCE)
 
-    return Loop("advance", 2.0, turn)
+    return Loop(LoopName.ADVANCE, 2.0, turn)
 
 
 def archive(queue: DeadQueue, bury: BuryDead, faults: Faults = NO_FAULTS) -> Loop:
@@ -105,7 +113,7 @@ def archive(queue: DeadQueue, bury: BuryDead, faults: Faults = NO_FAULTS) -> Loo
             raise
         return len(found) == BATCH
 
-    return Loop("archive", 1.0, turn)
+    return Loop(LoopName.ARCHIVE, 1.0, turn)
 
 
 def keep_topology(topology: Topology) -> Loop:
@@ -117,7 +125,7 @@ def keep_topology(topology: Topology) -> Loop:
             log.warning("topology_repaired", changes=changes)
         return False
 
-    return Loop("topology", 60.0, turn)
+    return Loop(LoopName.TOPOLOGY, 60.0, turn)
 
 
 def conserve(conservation: Conservation, show: Callable[[Observation | None], None], every: float) -> Loop:
@@ -130,22 +138,23 @@ def conserve(conservation: Conservation, show: Callable[[Observation | None], No
             show(None)
             raise
         for queue, written in (await conservation.repair()).items():
-            metrics.TICKETS_REPLACED.labels(queue).inc(written)
+            metrics.TICKETS_REPLACED.of(queue).inc(written)
         return False
 
-    return Loop("conserve", every, turn)
+    return Loop(LoopName.CONSERVE, every, turn)
 
 
 def retain(forget: Retain) -> Loop:
     """Forget what has been kept for long enough."""
-    return Loop("retain", 600.0, forget.turn)
+    return Loop(LoopName.RETAIN, 600.0, forget.turn)
 
 
-async def _send(dispatch: Dispatch, envelopes: Sequence[Envelope], event: str) -> bool:
+async def _send(dispatch: Dispatch, envelopes: Sequence[Envelope], loop: LoopName) -> bool:
     """Publish; go on at once only when everything went through, or the same rows would come again."""
     if not envelopes:
         return False
     sent = await dispatch.send_all(envelopes)
     await dispatch.idle()
-    log.info(event, found=len(envelopes), sent=sent)
+    metrics.TICKETS_SENT.of(loop).inc(sent)
+    log.info(SENT[loop], found=len(envelopes), sent=sent)
     return sent == len(envelopes) == BATCH

@@ -9,7 +9,10 @@ from holdfast import bootstrap
 from holdfast.settings import Settings
 from holdfast.steward import loops
 from holdfast.steward.leader import Steward
-from holdfast.telemetry import metrics
+from holdfast.telemetry.census import CENSUS
+from holdfast.telemetry.exposition import Exposition
+from holdfast.telemetry.families import Teller
+from holdfast.telemetry.probe import probe
 
 
 async def serve(settings: Settings) -> None:
@@ -29,7 +32,7 @@ def build(runtime: bootstrap.StewardRuntime) -> Steward:
             loops.promote(core.outbox, core.dispatch, core.faults),
             loops.rescue(core.outbox, core.dispatch, timedelta(seconds=settings.rescue_after), core.faults),
             loops.advance(core.outbox, core.dispatch),
-            loops.conserve(runtime.conservation, metrics.CENSUS.show, settings.conserve_every),
+            loops.conserve(runtime.conservation, CENSUS.show, settings.conserve_every),
             loops.retain(runtime.retain),
             loops.archive(runtime.dead_queue, runtime.bury, core.faults),
         ],
@@ -38,5 +41,6 @@ def build(runtime: bootstrap.StewardRuntime) -> Steward:
 
 def main(settings: Settings) -> None:
     """Run the steward alone."""
-    with asyncio.Runner() as runner:
+    exposition = Exposition("steward", {Teller.STEWARD})
+    with probe(settings.metrics_host, settings.metrics_port, exposition.text, lambda: True), asyncio.Runner() as runner:
         runner.run(serve(settings))

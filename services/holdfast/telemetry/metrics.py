@@ -1,80 +1,282 @@
-"""Prometheus metrics. Every label has a closed set of values.
+"""Every metric that Holdfast counts. What it looks at instead (jobs by state, depths, ages) is in `telemetry.census`.
 
-    holdfast_jobs{state}                    jobs, of every state but succeeded and cancelled
-    holdfast_jobs_in{place}                 jobs that have not ended, by who moves them on (ports.census)
-    holdfast_jobs_unaccounted{queue}        jobs whose ticket is nowhere (engine.conserve); absent while not known
-    holdfast_outbox_rows                    tickets that are committed and not confirmed
-    holdfast_outbox_oldest_seconds          age of the oldest of them
-    holdfast_dead_letters{reason}           open dead letters
-    holdfast_queue_messages{queue,state}    messages of each RabbitMQ queue, `ready` or `unacked`; some seconds old
-    holdfast_steward_leading                1 in the process that is steward
-    holdfast_steward_loop_seconds{loop}     how long a turn of each loop of the steward took
-    holdfast_tickets_replaced_total{queue}  tickets written anew because they were lost
-    holdfast_redis_unavailable_total        commands that Redis did not answer, or was spared after a failure
-
-What comes from the census is there only in the process that leads, so that no two processes tell it and nobody
-tells what is out of date.
+Counters live in the memory of a process and begin at zero with it; the ledger is the truth, and a crash between a
+commit and its count loses the count. `docs/metrics.md` is the table of all of them, written from here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from enum import StrEnum
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from holdfast.domain.attempt import Refusal
+from holdfast.domain.dead_letter import DeadReason, Failure
+from holdfast.domain.job import JobState
+from holdfast.domain.refusal import REASONS
+from holdfast.domain.topology import WORK
+from holdfast.telemetry.families import Label, Members, Teller, counter, gauge, histogram
 
-from holdfast.ports.census import Observation
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+"""Buckets from 5 ms to 10 min: a webhook on the same machine, and a job that went through its retries."""
 
-LEADING = Gauge("holdfast_steward_leading", "Whether this process is steward.")
-LOOP_SECONDS = Histogram(
+
+class AttemptEnd(StrEnum):
+    """How a claimed attempt ended."""
+
+    SUCCEEDED = "succeeded"
+    RETRIED = "retried"
+    PARKED = "parked"
+    BURIED = "buried"
+    """The job died in it."""
+    RETURNED = "returned"
+    """It was given back: the worker was stopping, or the ledger did not take its outcome."""
+    SUPERSEDED = "superseded"
+    """Its claim had been voided: cancelled, or taken over."""
+
+
+class GateSaid(StrEnum):
+    """What the idempotency gate answered."""
+
+    HELD = "held"
+    """The key was new."""
+    IN_FLIGHT = "in_flight"
+    KNOWN = "known"
+    UNAVAILABLE = "unavailable"
+
+
+class Published(StrEnum):
+    """What became of a message."""
+
+    CONFIRMED = "confirmed"
+    RETURNED = "returned"
+    """No queue was bound for its key."""
+    NACKED = "nacked"
+    LOST = "lost"
+    """The connection was lost or blocked, or no confirm came in time; it may have arrived."""
+
+
+class Shared(StrEnum):
+    """The statements that concurrent callers share."""
+
+    ACCEPT = "accept"
+    CONFIRMED = "confirmed"
+
+
+class LetterEnd(StrEnum):
+    """What was decided about a dead letter."""
+
+    REPLAYED = "replayed"
+    DROPPED = "dropped"
+
+
+class LoopName(StrEnum):
+    """The loops of the steward."""
+
+    TOPOLOGY = "topology"
+    RELAY = "relay"
+    PROMOTE = "promote"
+    RESCUE = "rescue"
+    ADVANCE = "advance"
+    CONSERVE = "conserve"
+    RETAIN = "retain"
+    ARCHIVE = "archive"
+
+
+class Method(StrEnum):
+    """The methods of HTTP."""
+
+    GET = "GET"
+    HEAD = "HEAD"
+    POST = "POST"
+    PUT = "PUT"
+    PATCH = "PATCH"
+    DELETE = "DELETE"
+    OPTIONS = "OPTIONS"
+
+
+class StatusClass(StrEnum):
+    """The first digit of an answer's status; `none` when the client went away before there was one."""
+
+    INFORMATION = "1xx"
+    SUCCESS = "2xx"
+    REDIRECTION = "3xx"
+    CLIENT_ERROR = "4xx"
+    SERVER_ERROR = "5xx"
+    NONE = "none"
+
+
+def job_outcome(state: JobState, failure: Failure | None) -> JobState | DeadReason:
+    """What `holdfast_jobs_ended` says of a job that ended in `state`."""
+    return failure.reason if failure is not None and failure.reason is not None else state
+
+
+KINDS, ROUTES = Members(), Members()
+_kind = Label("kind", KINDS, "a registered kind", open=True)
+JOB_OUTCOMES = (JobState.SUCCEEDED, JobState.CANCELLED, *DeadReason)
+_API, _WORKER, _STEWARD = ({teller} for teller in (Teller.API, Teller.WORKER, Teller.STEWARD))
+
+# Submitting
+SUBMITTED = counter("holdfast_jobs_submitted", "Requests to accept a job, each of a batch.", _kind, by=_API)
+REFUSED = counter(
+    "holdfast_jobs_refused",
+    "Requests that became no job, by why; `other` is the kind of those refused before it was looked at.",
+    _kind,
+    Label("reason", lambda: REASONS),
+    by=_API,
+)
+DEDUPLICATED = counter(
+    "holdfast_jobs_deduplicated", "Requests answered with the job that their key had made before.", _kind, by=_API
+)
+ACCEPTED = counter("holdfast_jobs_accepted", "Jobs committed: those asked for, and callbacks.", _kind)
+GATE_ANSWERS = counter(
+    "holdfast_gate_answers",
+    "What the idempotency gate said of keys.",
+    Label("answer", lambda: GateSaid),
+    by=_API,
+)
+REDIS_UNAVAILABLE = counter(
+    "holdfast_redis_unavailable", "Commands that Redis did not answer, or was spared after a failure."
+)
+
+# Running
+QUEUE_WAIT = histogram(
+    "holdfast_job_queue_wait_seconds",
+    "From when a ticket was to run (written, its retry wait over) to its claim; redeliveries left out.",
+    _kind,
+    by=_WORKER,
+    buckets=SECONDS,
+)
+RUN = histogram(
+    "holdfast_job_run_seconds", "How long the handler of an attempt ran.", _kind, by=_WORKER, buckets=SECONDS
+)
+END_TO_END = histogram(
+    "holdfast_job_end_to_end_seconds",
+    "From the acceptance of a job to its success or death in the first life; retries and asked-for delays included.",
+    _kind,
+    by=_WORKER,
+    buckets=SECONDS,
+)
+ATTEMPTS_STARTED = counter("holdfast_attempts_started", "Attempts claimed.", _kind, by=_WORKER)
+ATTEMPTS = counter(
+    "holdfast_attempts_ended",
+    "Attempts that ended, by how; `retried` are the retries, `parked` those that cost nothing.",
+    _kind,
+    Label("end", lambda: AttemptEnd),
+    by=_WORKER,
+)
+TICKETS_REFUSED = counter(
+    "holdfast_tickets_refused",
+    "Tickets that got no claim: duplicates, and what is out of date.",
+    Label("reason", lambda: Refusal),
+    by=_WORKER,
+)
+ENDED = counter(
+    "holdfast_jobs_ended",
+    "Jobs that ended, by how; a replayed one ends again.",
+    _kind,
+    Label("outcome", lambda: JOB_OUTCOMES),
+)
+WORKER_BUSY = gauge("holdfast_worker_busy", "Attempts under way.", by=_WORKER)
+WORKER_CONCURRENCY = gauge(
+    "holdfast_worker_concurrency", "Attempts that can be under way at once.", by=_WORKER, children="livemax"
+)
+CHILDREN_STARTED = counter(
+    "holdfast_worker_processes_started",
+    "Processes in which jobs run that this worker started; more than its concurrency means that some died.",
+    by=_WORKER,
+)
+
+# Dead letters
+LETTERS_FILED = counter(
+    "holdfast_dead_letters_filed",
+    "Dead letters filed: how fast they grow.",
+    Label("reason", lambda: DeadReason),
+    by=_STEWARD,
+)
+LETTERS_SETTLED = counter(
+    "holdfast_dead_letters_settled",
+    "Dead letters replayed or dropped.",
+    Label("end", lambda: LetterEnd),
+    by=_API,
+)
+TICKETS_REISSUED = counter(
+    "holdfast_tickets_reissued", "Tickets that the broker gave up on though their job did nothing wrong.", by=_STEWARD
+)
+
+# The way to the broker
+PUBLISHED = counter(
+    "holdfast_publisher_messages",
+    "Messages given to the publisher, by what became of them.",
+    Label("result", lambda: Published),
+)
+CONFIRM = histogram(
+    "holdfast_publisher_confirm_seconds",
+    "From a message's arrival at the publisher to its confirm.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+IN_FLIGHT = gauge("holdfast_publisher_in_flight", "Messages written and not confirmed yet.")
+WINDOW = gauge(
+    "holdfast_publisher_window", "Most messages that one process writes without a confirm.", children="livemax"
+)
+CONNECTED = gauge("holdfast_publisher_connected", "Open, unblocked connections of the publisher.")
+SHARED_ITEMS = histogram(
+    "holdfast_ledger_batch_items",
+    "How many callers shared one statement of the ledger: group commit.",
+    Label("statement", lambda: Shared),
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
+)
+SHARED_SECONDS = histogram(
+    "holdfast_ledger_batch_seconds",
+    "How long a shared statement took, its commit included.",
+    Label("statement", lambda: Shared),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+
+# The steward
+LEADING = gauge("holdfast_steward_leading", "1 in the process that is steward.", by=_STEWARD)
+TERMS = counter("holdfast_steward_terms", "Times that this process was elected.", by=_STEWARD)
+_loop = Label("loop", lambda: LoopName)
+LOOP_SECONDS = histogram(
     "holdfast_steward_loop_seconds",
     "How long a turn of a steward's loop took.",
-    ["loop"],
+    _loop,
+    by=_STEWARD,
     buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60),
 )
-TICKETS_REPLACED = Counter("holdfast_tickets_replaced", "Tickets written anew because they were lost.", ["queue"])
-REDIS_UNAVAILABLE = Counter("holdfast_redis_unavailable", "Commands that Redis did not answer.")
+LOOP_FAILURES = counter(
+    "holdfast_steward_loop_failures", "Turns that a dependency kept from being done.", _loop, by=_STEWARD
+)
+TICKETS_SENT = counter(
+    "holdfast_steward_tickets",
+    "Tickets that the steward published: relayed outbox rows, promoted jobs, rescued ones, next ones of lanes.",
+    Label("loop", lambda: (LoopName.RELAY, LoopName.PROMOTE, LoopName.RESCUE, LoopName.ADVANCE)),
+    by=_STEWARD,
+)
+TICKETS_REPLACED = counter(
+    "holdfast_tickets_replaced",
+    "Tickets written anew because they were lost.",
+    Label("queue", lambda: WORK),
+    by=_STEWARD,
+)
 
-
-class Census(Collector):
-    """What the steward saw last, for as long as it is true."""
-
-    def __init__(self) -> None:
-        self._seen: Observation | None = None
-
-    def show(self, observation: Observation | None) -> None:
-        """Tell this from now on; None for nothing."""
-        self._seen = observation
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Called at every scrape."""
-        seen = self._seen
-        if seen is None:
-            return
-        ledger = seen.ledger
-        yield _by("holdfast_jobs", "Jobs, of every state but succeeded and cancelled.", "state", ledger.states.items())
-        yield _by("holdfast_jobs_in", "Jobs that have not ended, by place.", "place", ledger.places.items())
-        yield _by("holdfast_dead_letters", "Open dead letters.", "reason", ledger.open_letters.items())
-        yield GaugeMetricFamily("holdfast_outbox_rows", "Unconfirmed tickets.", value=ledger.outbox_rows)
-        oldest = ledger.outbox_oldest.total_seconds()
-        yield GaugeMetricFamily("holdfast_outbox_oldest_seconds", "Age of the oldest unconfirmed ticket.", value=oldest)
-        if seen.unaccounted is not None:
-            yield _by("holdfast_jobs_unaccounted", "Jobs whose ticket is nowhere.", "queue", seen.unaccounted.items())
-        if seen.queues is not None:
-            messages = GaugeMetricFamily("holdfast_queue_messages", "Messages of a queue.", labels=["queue", "state"])
-            for name, count in seen.queues.items():
-                messages.add_metric([name, "ready"], count.ready)
-                messages.add_metric([name, "unacked"], count.unacked)
-            yield messages
-
-
-def _by(name: str, text: str, label: str, values: Iterable[tuple[str, int]]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, text, labels=[label])
-    for key, value in values:
-        family.add_metric([str(key)], value)
-    return family
-
-
-CENSUS = Census()
-REGISTRY.register(CENSUS)
+# HTTP
+_request = (
+    Label("route", ROUTES, "a route of the api, as its template", open=True),
+    Label("method", lambda: Method, open=True),
+)
+HTTP_REQUESTS = counter(
+    "holdfast_http_requests",
+    "Requests answered.",
+    *_request,
+    Label("status", lambda: StatusClass),
+    by=_API,
+    sparse=True,
+)
+HTTP_SECONDS = histogram(
+    "holdfast_http_request_seconds",
+    "From the head of a request to the end of its answer.",
+    *_request,
+    by=_API,
+    sparse=True,
+    buckets=SECONDS,
+)
+HTTP_IN_FLIGHT = gauge("holdfast_http_requests_in_flight", "Requests that are being answered.", by=_API)

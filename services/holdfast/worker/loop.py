@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from holdfast.domain.attempt import Ticket
+from holdfast.domain.envelope import Hints
 from holdfast.engine.execute import Disposition, Execute
 
 log = structlog.get_logger(__name__)
@@ -82,11 +83,11 @@ class TaskLoop:
             raise self._failure
         threading.Thread(target=self._watch_loop, name="holdfast-watch", daemon=True).start()
 
-    def run(self, ticket: Ticket, kind: str | None) -> Disposition:
+    def run(self, ticket: Ticket, hints: Hints) -> Disposition:
         """Run a ticket to its end; called by Celery's threads."""
         if self._loop is None:
             raise RuntimeError("the loop of this process has not been started")
-        return asyncio.run_coroutine_threadsafe(self._guarded(ticket, kind), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(self._guarded(ticket, hints), self._loop).result()
 
     def stop(self) -> None:
         """Close the runtime and end the threads."""
@@ -145,10 +146,10 @@ class TaskLoop:
         for task in self._running:
             task.cancel()
 
-    async def _guarded(self, ticket: Ticket, kind: str | None) -> Disposition:
+    async def _guarded(self, ticket: Ticket, hints: Hints) -> Disposition:
         if self._draining or self._execute is None:
             return Disposition.GIVE_BACK
-        task = asyncio.create_task(self._execute.execute(ticket, kind))
+        task = asyncio.create_task(self._execute.execute(ticket, hints))
         self._running.add(task)
         try:
             return await task

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from contextlib import AbstractAsyncContextManager
+import threading
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import structlog
+from billiard import current_process
 from celery import Celery, signals
 
 from holdfast import bootstrap
@@ -20,6 +22,11 @@ from holdfast.adapters.isolation.lockdown import refuse_inspection
 from holdfast.engine.execute import Execute
 from holdfast.ports.downstreams import Worker
 from holdfast.settings import Settings
+from holdfast.telemetry import metrics
+from holdfast.telemetry.exposition import Exposition
+from holdfast.telemetry.families import Teller
+from holdfast.telemetry.prefork import enter_slot, shared_counts
+from holdfast.telemetry.probe import probe
 from holdfast.worker.celery_app import Pool, make_app, pool
 from holdfast.worker.loop import Lifeline, TaskLoop
 from holdfast.worker.tasks import register
@@ -36,12 +43,21 @@ def main(name: str, settings: Settings) -> int:
     """Run the worker service until it is told to stop; return its exit code."""
     refuse_inspection()
     served = pool(name, settings)
+    ready = threading.Event()
+    with shared_counts() if served.kind == "prefork" else nullcontext():
+        exposition = Exposition(f"worker-{name}", {Teller.WORKER})
+        metrics.WORKER_CONCURRENCY.of().set(served.concurrency)
+        with probe(settings.metrics_host, settings.metrics_port, exposition.text, ready.is_set):
+            return _run(settings, served, ready)
+
+
+def _run(settings: Settings, served: Pool, ready: threading.Event) -> int:
     lifeline = Lifeline()
     lifeline.open()
     loop = TaskLoop(lambda: _runtime(settings, served), lifeline, settings.worker_grace, settings.worker_loop_patience)
     app = make_app(settings, served)
     register(app, loop)
-    _connect_signals(settings, served, lifeline, loop)
+    _connect_signals(settings, served, lifeline, loop, ready)
     try:
         return _serve(app, served)
     finally:  # also when the pool gave up, of which no signal tells
@@ -76,8 +92,10 @@ def _runtime(settings: Settings, served: Pool) -> AbstractAsyncContextManager[Ex
     return bootstrap.worker(settings, me, connections=settings.postgres_pool, children=os.cpu_count() or 1)
 
 
-def _connect_signals(settings: Settings, served: Pool, lifeline: Lifeline, loop: TaskLoop) -> None:
-    """Start the loop where tasks run, cut the lifeline when the worker stops, and show readiness in a file."""
+def _connect_signals(
+    settings: Settings, served: Pool, lifeline: Lifeline, loop: TaskLoop, ready: threading.Event
+) -> None:
+    """Start the loop where tasks run, cut the lifeline when the worker stops, and show readiness."""
     prefork = served.kind == "prefork"
 
     def on_logging(**_: Any) -> None:
@@ -85,6 +103,7 @@ def _connect_signals(settings: Settings, served: Pool, lifeline: Lifeline, loop:
 
     def start_loop() -> None:
         """Celery swallows what a signal's receiver raises, and a worker without a loop would reject every ticket."""
+        metrics.CHILDREN_STARTED.of().inc()
         try:
             loop.start()
         except BaseException:
@@ -93,6 +112,7 @@ def _connect_signals(settings: Settings, served: Pool, lifeline: Lifeline, loop:
 
     def on_child(**_: Any) -> None:
         lifeline.keep_reading_end()
+        enter_slot(current_process().index)
         start_loop()
 
     def on_init(**_: Any) -> None:
@@ -101,10 +121,12 @@ def _connect_signals(settings: Settings, served: Pool, lifeline: Lifeline, loop:
 
     def on_ready(**_: Any) -> None:
         log.info("worker_ready", pool=served.name, queues=served.queues, concurrency=served.concurrency)
+        ready.set()
         if settings.worker_ready_file:
             settings.worker_ready_file.touch()
 
     def on_stopping(**_: Any) -> None:
+        ready.clear()
         if settings.worker_ready_file:
             settings.worker_ready_file.unlink(missing_ok=True)
         lifeline.cut()

@@ -37,7 +37,7 @@ async def dead_job(world: World) -> Job:
 
     job = await world.accepted(key="order-1")
     world.echo.act = refuse
-    await world.execute.execute(ticket_of(job), job.kind)
+    await world.execute.execute(ticket_of(job))
     return await world.job(job)
 
 
@@ -98,7 +98,7 @@ async def test_a_message_returned_through_no_fault_of_its_job_gets_a_new_ticket(
     assert await filed(world) == []
     assert (await world.job(job)).state is JobState.QUEUED
     assert [sent.attempt for sent in world.broker.published] == [1, 1]
-    await world.execute.execute(ticket_of(job), job.kind)
+    await world.execute.execute(ticket_of(job))
     assert (await world.job(job)).state is JobState.SUCCEEDED
 
 
@@ -119,7 +119,7 @@ async def test_the_message_of_a_job_that_ended_well_is_forgotten(world: World, b
     if end == "cancelled":
         await world.ledger.cancel("acme", job.id)
     else:
-        await world.execute.execute(ticket_of(job), job.kind)
+        await world.execute.execute(ticket_of(job))
     await bury.bury(dead_message(job.id, death="delivery_limit"))
     assert await filed(world) == []
     assert (await world.job(job)).state.value == end
@@ -158,7 +158,7 @@ async def test_a_job_that_moved_on_while_we_looked_is_not_filed(
 
     async def meanwhile(job_id: UUID) -> Any:
         found = await attempts(job_id)
-        await world.execute.execute(ticket_of(job, redelivered=True), job.kind)
+        await world.execute.execute(ticket_of(job, redelivered=True))
         return found
 
     monkeypatch.setattr(world.ledger, "attempts", meanwhile)
@@ -183,7 +183,7 @@ async def test_a_replayed_job_counts_its_attempts_anew(world: World, bury: BuryD
     await bury.bury(dead_message(job.id))
     [letter] = await filed(world)
     await world.dead_letters.replay(letter.id, 4)
-    await world.execute.execute(ticket_of(await world.job(job)), job.kind)
+    await world.execute.execute(ticket_of(await world.job(job)))
     await bury.bury(dead_message(job.id, attempt=2))
     newest, oldest = await filed(world)
     assert (newest.attempt, newest.attempts, oldest.attempt) == (2, 1, 1)

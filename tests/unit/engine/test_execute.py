@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from holdfast.domain.attempt import AttemptState, Bury, Outcome, Park, Retry, Succeeded, Ticket
 from holdfast.domain.dead_letter import DeadReason
+from holdfast.domain.envelope import Hints
 from holdfast.domain.errors import ArtifactsUnavailable, LedgerUnavailable, Rejected, TryLater
 from holdfast.domain.job import Job, JobState
 from holdfast.engine import execute
@@ -32,7 +33,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def run(world: World, job: Job, *, redelivered: bool = False) -> Disposition:
-    return await world.execute.execute(ticket_of(job, redelivered=redelivered), job.kind)
+    return await world.execute.execute(ticket_of(job, redelivered=redelivered), Hints(kind=job.kind))
 
 
 def answering(world: World, outcome: Any) -> None:
@@ -188,7 +189,7 @@ async def test_a_ticket_of_a_job_that_died_is_dead_lettered_again(world: World) 
 
 
 async def test_a_ticket_of_an_unknown_job_is_dead_lettered(world: World) -> None:
-    assert await world.execute.execute(Ticket(uuid4(), 1), "test.echo") is DEAD_LETTER
+    assert await world.execute.execute(Ticket(uuid4(), 1), Hints(kind="test.echo")) is DEAD_LETTER
 
 
 async def test_the_ticket_of_a_cancelled_job_is_acknowledged(world: World) -> None:
@@ -331,7 +332,7 @@ async def test_a_kind_that_this_worker_lacks_is_retried(world: World) -> None:
     job = await world.accepted()
     record = world.ledger.records[job.id]
     record.job = replace(record.job, kind="test.gone")
-    assert await world.execute.execute(ticket_of(job), None) is ACK
+    assert await world.execute.execute(ticket_of(job)) is ACK
     assert await failure_of(world, job) == (JobState.WAITING, None, "UnknownKind")
 
 

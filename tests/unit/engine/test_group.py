@@ -9,6 +9,7 @@ import pytest
 
 from holdfast.domain.errors import LedgerUnavailable
 from holdfast.engine.group import Group
+from holdfast.telemetry.metrics import Shared
 
 
 class Runner:
@@ -38,13 +39,13 @@ async def under_way(runner: Runner, count: int = 1) -> None:
 
 async def test_a_lone_call_runs_at_once() -> None:
     runner = Runner()
-    assert await Group(runner)(21) == 42
+    assert await Group(runner, Shared.ACCEPT)(21) == 42
     assert runner.runs == [[21]]
 
 
 async def test_callers_that_come_during_a_run_share_the_next() -> None:
     runner = Runner()
-    group = Group(runner)
+    group = Group(runner, Shared.ACCEPT)
     runner.go.clear()
     first = asyncio.create_task(group(1))
     await under_way(runner)
@@ -57,7 +58,7 @@ async def test_callers_that_come_during_a_run_share_the_next() -> None:
 
 async def test_a_run_is_never_larger_than_the_limit() -> None:
     runner = Runner()
-    group = Group(runner, largest=3)
+    group = Group(runner, Shared.ACCEPT, largest=3)
     assert await asyncio.gather(*map(group, range(8))) == [2 * item for item in range(8)]
     assert max(map(len, runner.runs)) == 3
     assert sum(map(len, runner.runs)) == 8
@@ -65,7 +66,7 @@ async def test_a_run_is_never_larger_than_the_limit() -> None:
 
 async def test_one_bad_item_fails_alone() -> None:
     runner = Runner()
-    answers = await asyncio.gather(*map(Group(runner), (1, -1, 3)), return_exceptions=True)
+    answers = await asyncio.gather(*map(Group(runner, Shared.ACCEPT), (1, -1, 3)), return_exceptions=True)
     assert (answers[0], answers[2]) == (2, 6)
     assert isinstance(answers[1], ValueError)
 
@@ -73,14 +74,14 @@ async def test_one_bad_item_fails_alone() -> None:
 async def test_a_dependency_that_is_away_fails_all_in_one_call() -> None:
     runner = Runner()
     runner.away = True
-    answers = await asyncio.gather(*map(Group(runner), (1, 2, 3)), return_exceptions=True)
+    answers = await asyncio.gather(*map(Group(runner, Shared.ACCEPT), (1, 2, 3)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [LedgerUnavailable] * 3
     assert runner.runs == [[1, 2, 3]], "asking item by item would triple the load on what is down already"
 
 
 async def test_after_a_failure_the_group_goes_on() -> None:
     runner = Runner()
-    group = Group(runner)
+    group = Group(runner, Shared.ACCEPT)
     with pytest.raises(ValueError, match="bad item"):
         await group(-1)
     assert await group(5) == 10
@@ -88,7 +89,7 @@ async def test_after_a_failure_the_group_goes_on() -> None:
 
 async def test_a_caller_that_gives_up_does_not_take_the_others_along() -> None:
     runner = Runner()
-    group = Group(runner)
+    group = Group(runner, Shared.ACCEPT)
     runner.go.clear()
     first = asyncio.create_task(group(1))
     await under_way(runner)

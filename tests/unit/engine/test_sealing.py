@@ -62,14 +62,14 @@ async def test_a_secret_reaches_the_handler_and_never_the_ledger(guarded: World)
     assert "hunter2" not in kept
     assert SECRET not in repr(guarded.broker.published)
     assert job.payload["say"] == "hello"
-    await guarded.execute.execute(ticket(guarded.broker.published[-1]), "test.echo")
+    await guarded.execute.execute(ticket(guarded.broker.published[-1]))
     assert seen == [Guarded.model_validate(payload)]
     assert SECRET not in repr(guarded.ledger.records)
 
 
 async def test_the_secret_of_a_callback_is_still_sealed_in_the_job_that_makes_it(guarded: World) -> None:
     await guarded.accepted(callback_url="https://a.example/x", callback_secret=SECRET)
-    await guarded.execute.execute(ticket(guarded.broker.published[-1]), "test.echo")
+    await guarded.execute.execute(ticket(guarded.broker.published[-1]))
     [told] = [r.job for r in guarded.ledger.records.values() if r.job.kind == "webhook.dispatch"]
     assert told.payload["secret"].startswith(SEALED)
     assert guarded.vault.open(told.payload["secret"]) == SECRET
@@ -103,7 +103,7 @@ async def test_a_secret_that_no_key_opens_fails_the_attempt_and_says_what_to_do(
     record = guarded.ledger.records[job.id]
     foreign = FernetVault([new_key()]).seal(SECRET)
     record.job = replace(record.job, payload={"say": "a", "key": foreign})
-    await guarded.execute.execute(ticket(guarded.broker.published[-1]), "test.echo")
+    await guarded.execute.execute(ticket(guarded.broker.published[-1]))
     now = await guarded.job(job)
     assert (now.state, now.failure and now.failure.error) == (JobState.WAITING, "SecretUnreadable")
     assert "HOLDFAST_ENCRYPTION_KEYS" in str(now.failure)

@@ -45,7 +45,7 @@ class Blocking:
 
 async def begin(world: World, job: Job, handler: Blocking) -> asyncio.Task[Disposition]:
     handler.begun.clear()
-    task = asyncio.create_task(world.execute.execute(ticket_of(job), job.kind))
+    task = asyncio.create_task(world.execute.execute(ticket_of(job)))
     await asyncio.wait_for(handler.begun.wait(), 10)
     return task
 
@@ -109,7 +109,7 @@ async def test_a_handler_that_does_not_let_go_is_refused_its_outcome(world: Worl
         raise AssertionError
 
     world.echo.act = stubborn
-    task = asyncio.create_task(world.execute.execute(ticket_of(job), job.kind))
+    task = asyncio.create_task(world.execute.execute(ticket_of(job)))
     await asyncio.wait_for(begun.wait(), 10)
     await world.ledger.cancel("acme", job.id)
     assert await asyncio.wait_for(task, 10) is ACK
@@ -142,7 +142,7 @@ async def test_nothing_is_asked_for_short_attempts(world: World, monkeypatch: py
     vigil = Vigil(world.ledger, every=0.05)
     monkeypatch.setattr(world.execute, "_vigil", vigil)
     job = await world.accepted()
-    assert await world.execute.execute(ticket_of(job), job.kind) is ACK
+    assert await world.execute.execute(ticket_of(job)) is ACK
     await until(lambda: vigil._watching is None, "the end of the watch")
     assert world.ledger.looks == []
 
@@ -191,4 +191,4 @@ async def test_a_worker_that_stops_after_a_cancellation_gives_nothing_back(world
     task.cancel()
     assert await asyncio.wait_for(task, 10) in {ACK, GIVE_BACK}
     assert (await world.job(job)).state is JobState.CANCELLED
-    assert await world.execute.execute(ticket_of(job, redelivered=True), job.kind) is ACK
+    assert await world.execute.execute(ticket_of(job, redelivered=True)) is ACK

@@ -24,6 +24,7 @@ from holdfast.ports.dead_queue import Delivered
 from holdfast.steward import leader, loops
 from holdfast.steward.leader import Steward
 from holdfast.steward.loops import Loop
+from holdfast.telemetry.metrics import LoopName
 from ledger_world import BROKEN, FATAL, LOST, FakeClock, granted, make_job, settlement, ticket_of
 
 
@@ -94,7 +95,7 @@ class Turns:
 
 async def test_whoever_has_the_lock_leads_and_runs_the_loops(lock: Lock) -> None:
     turns = Turns()
-    steward = Steward(lock, [Loop("one", 0.001, turns)])
+    steward = Steward(lock, [Loop(LoopName.RELAY, 0.001, turns)])
     async with running(steward):
         await until(lambda: turns.count > 2, "three turns")
         assert steward.leading
@@ -105,7 +106,7 @@ async def test_whoever_has_the_lock_leads_and_runs_the_loops(lock: Lock) -> None
 async def test_without_the_lock_no_loop_runs(lock: Lock) -> None:
     lock.free = False
     turns = Turns()
-    steward = Steward(lock, [Loop("one", 0.001, turns)])
+    steward = Steward(lock, [Loop(LoopName.RELAY, 0.001, turns)])
     asked = 0
 
     async def acquire() -> bool:
@@ -121,7 +122,7 @@ async def test_without_the_lock_no_loop_runs(lock: Lock) -> None:
 
 async def test_a_leader_that_lost_the_lock_stops_its_loops_and_stands_again(lock: Lock) -> None:
     turns = Turns()
-    steward = Steward(lock, [Loop("one", 0.001, turns)])
+    steward = Steward(lock, [Loop(LoopName.RELAY, 0.001, turns)])
     async with running(steward):
         await until(lambda: steward.leading, "elected")
         lock.take_away()
@@ -146,7 +147,7 @@ async def test_a_dependency_that_is_away_costs_one_turn_and_not_the_term(lock: L
         return await acquire()
 
     lock.acquire = counted  # type: ignore[method-assign]
-    async with running(Steward(lock, [Loop("one", 0.001, turns)])):
+    async with running(Steward(lock, [Loop(LoopName.RELAY, 0.001, turns)])):
         await until(lambda: turns.count > 2, "turns after the outage")
     assert terms == 1
 
@@ -154,13 +155,13 @@ async def test_a_dependency_that_is_away_costs_one_turn_and_not_the_term(lock: L
 async def test_a_defect_in_one_loop_ends_the_term_and_somebody_is_elected_anew(lock: Lock) -> None:
     broken, other = Turns(), Turns()
     broken.error = ZeroDivisionError("a defect")
-    async with running(Steward(lock, [Loop("broken", 0.001, broken), Loop("other", 0.001, other)])):
+    async with running(Steward(lock, [Loop(LoopName.RELAY, 0.001, broken), Loop(LoopName.ARCHIVE, 0.001, other)])):
         await until(lambda: broken.count > 2, "turns after the defect")
 
 
 async def test_a_loop_with_more_to_do_does_not_wait_for_its_time(lock: Lock) -> None:
     busy, idle = Turns(more=True), Turns()
-    async with running(Steward(lock, [Loop("busy", 3600, busy), Loop("idle", 3600, idle)])):
+    async with running(Steward(lock, [Loop(LoopName.RELAY, 3600, busy), Loop(LoopName.ARCHIVE, 3600, idle)])):
         await until(lambda: busy.count > 10, "eleven turns at once")
     assert idle.count == 1
 

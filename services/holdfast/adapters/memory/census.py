@@ -42,6 +42,7 @@ class MemoryCensus:
         counted = [state for state in JobState if state not in {JobState.SUCCEEDED, JobState.CANCELLED}]
         letters = await self._dead_letters.find(DeadLetterQuery(limit=1_000_000))
         oldest = min((ticket.enqueued_at for ticket in ledger.outbox.values()), default=now)
+        died = min((letter.died_at for letter in letters), default=now)
         return LedgerCount(
             {state: states[state] for state in counted},
             {place: places[place] for place in Place},
@@ -49,6 +50,7 @@ class MemoryCensus:
             len(ledger.outbox),
             max(now - oldest, timedelta(0)),
             Counter(letter.reason for letter in letters),
+            max(now - died, timedelta(0)),
         )
 
     async def unknown(self, job_ids: Sequence[UUID]) -> set[UUID]:

@@ -33,7 +33,7 @@ WHERE due_at IS NULL AND state IN ('queued', 'waiting') GROUP BY place, queue, s
 UNION ALL
 SELECT 'dead', NULL, state, count(*), 0 FROM jobs WHERE state = 'dead' GROUP BY state
 UNION ALL
-SELECT 'letters', reason, NULL, count(*), 0
+SELECT 'letters', reason, NULL, count(*), (1000 * extract(epoch FROM now() - min(died_at)))::bigint
 FROM dead_letters WHERE replayed_at IS NULL AND dropped_at IS NULL GROUP BY reason
 UNION ALL
 SELECT 'rows', NULL, NULL, count(*), coalesce(1000 * extract(epoch FROM now() - min(created_at)), 0)::bigint FROM outbox
@@ -56,13 +56,14 @@ class PostgresCensus:
         places = dict.fromkeys(Place, 0)
         letters: dict[DeadReason, int] = {}
         home, running = Counter[str](), Counter[str]()
-        outbox_rows, outbox_oldest = 0, timedelta(0)
+        outbox_rows, outbox_oldest, oldest_letter = 0, timedelta(0), timedelta(0)
         for row in await self._db.all(COUNT, settled_for, LONGEST_BROKER_WAIT):
             match row.place:
                 case "rows":
                     outbox_rows, outbox_oldest = row.jobs, timedelta(milliseconds=max(row.settled, 0))
                 case "letters":
                     letters[DeadReason(row.queue)] = row.jobs
+                    oldest_letter = max(oldest_letter, timedelta(milliseconds=row.settled))
                 case "dead":
                     states[JobState.DEAD] += row.jobs
                 case _:
@@ -70,7 +71,7 @@ class PostgresCensus:
                     places[Place(row.place)] += row.jobs
                     (running if row.state == JobState.RUNNING else home)[row.queue] += row.settled
         bulkheads = {queue: Bulkhead(home[queue], running[queue]) for queue in WORK}
-        return LedgerCount(states, places, bulkheads, outbox_rows, outbox_oldest, letters)
+        return LedgerCount(states, places, bulkheads, outbox_rows, outbox_oldest, letters, oldest_letter)
 
     async def unknown(self, job_ids: Sequence[UUID]) -> set[UUID]:
         """One statement."""

@@ -33,6 +33,9 @@ from holdfast.adapters.rabbitmq.connection import PASSING, connect
 from holdfast.adapters.rabbitmq.message import encode, message_id
 from holdfast.domain.envelope import Envelope
 from holdfast.domain.errors import BrokerUnavailable, Unroutable
+from holdfast.telemetry import metrics
+from holdfast.telemetry.families import Share
+from holdfast.telemetry.metrics import Published
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +50,8 @@ class _Publication:
     envelope: Envelope
     future: asyncio.Future[None]
     loop: asyncio.AbstractEventLoop
-    deadline: float
+    asked: float
+    """When it was asked for, on the monotonic clock."""
     returned: bool = False
 
 
@@ -66,15 +70,20 @@ class Publisher:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._start = threading.Lock()
+        metrics.WINDOW.of().set(window)
+        self._told = {result: metrics.PUBLISHED.of(result) for result in Published}
+        self._confirm_seconds = metrics.CONFIRM.of()
+        self._in_flight, self._usable = Share(metrics.IN_FLIGHT), Share(metrics.CONNECTED)
 
     # -- the caller's side ------------------------------------------------------------------------------------
 
     async def publish(self, envelope: Envelope) -> None:
         """Queue the message and wait for its confirm."""
         if self._away:
+            self._told[Published.LOST].inc()
             raise BrokerUnavailable(self._away)
         loop = asyncio.get_running_loop()
-        publication = _Publication(envelope, loop.create_future(), loop, time.monotonic() + self._timeout)
+        publication = _Publication(envelope, loop.create_future(), loop, time.monotonic())
         self._ensure_thread()
         self._waiting.append(publication)
         self._wake()
@@ -142,6 +151,7 @@ class Publisher:
             channel.events["basic_return"].add(self._returned)
             self._published, self._away = 0, None
             self._connected.set()
+            self._usable.set(1)
             yield connection, channel
             connection.close()
         finally:
@@ -152,6 +162,7 @@ class Publisher:
         """Write, read and expire until the connection breaks or the publisher is closed."""
         while not self._closing.is_set():
             self._write(channel)
+            self._in_flight.set(len(self._inflight))
             self._read(connection, wait=IDLE_TICK if not self._ready_to_write() else 0.0)
             self._expire()
             self._resolve()
@@ -184,11 +195,11 @@ class Publisher:
 
     def _expire(self) -> None:
         """Fail what is past its deadline; a connection that confirms nothing for so long is given up."""
-        now = time.monotonic()
-        while self._waiting and self._waiting[0].deadline <= now:
+        too_old = time.monotonic() - self._timeout
+        while self._waiting and self._waiting[0].asked <= too_old:
             self._finish(self._waiting.popleft(), BrokerUnavailable("RabbitMQ is too slow: the message was not sent"))
         oldest = next(iter(self._inflight.values()), None)
-        if oldest is not None and oldest.deadline <= now:
+        if oldest is not None and oldest.asked <= too_old:
             raise BrokerUnavailable(f"RabbitMQ did not confirm a message within {self._timeout:g} s")
 
     def _acked(self, tag: int, multiple: bool) -> None:
@@ -196,15 +207,15 @@ class Publisher:
             if publication.returned:
                 key = publication.envelope.route.routing_key
                 error = Unroutable(f"no queue is bound for {key!r}; run `holdfast topology apply`")
-                self._finish(publication, error)
+                self._finish(publication, error, Published.RETURNED)
             else:
-                self._finish(publication, None)
+                self._finish(publication, None, Published.CONFIRMED)
+                self._confirm_seconds.observe(time.monotonic() - publication.asked)
 
     def _nacked(self, tag: int, multiple: bool) -> None:
         for publication in self._take(tag, multiple):
-            self._finish(
-                publication, BrokerUnavailable("RabbitMQ refused the message: its queue is full or not available")
-            )
+            error = BrokerUnavailable("RabbitMQ refused the message: its queue is full or not available")
+            self._finish(publication, error, Published.NACKED)
 
     def _returned(self, _error: Exception, _exchange: str, _key: str, message: Any) -> None:
         returned = message.properties.get("message_id")
@@ -227,6 +238,7 @@ class Publisher:
 
     def _unblocked(self) -> None:
         self._away = None
+        self._usable.set(1)
 
     def _lose(self, why: str) -> None:
         """Nothing in flight or waiting can be known to have arrived."""
@@ -235,10 +247,13 @@ class Publisher:
             self._finish(publication, BrokerUnavailable(why))
         self._inflight.clear()
         self._waiting.clear()
+        self._in_flight.set(0)
+        self._usable.set(0)
         self._resolve()
 
-    def _finish(self, publication: _Publication, error: Exception | None) -> None:
+    def _finish(self, publication: _Publication, error: Exception | None, result: Published = Published.LOST) -> None:
         self._done.append((publication, error))
+        self._told[result].inc()
 
     def _resolve(self) -> None:
         """Tell the callers, one wake-up for each event loop."""

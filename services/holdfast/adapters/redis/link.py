@@ -31,7 +31,7 @@ class RedisLink:
         """Run a command, unless Redis has just failed: for what can be done without."""
         now = time.monotonic()
         if now < self._left_alone_until:
-            metrics.REDIS_UNAVAILABLE.inc()
+            metrics.REDIS_UNAVAILABLE.of().inc()
             raise RedisUnavailable("Redis did not answer a moment ago, so it is left alone for a second")
         if self._failing:  # the others wait for what this one finds
             self._left_alone_until = now + COOL_DOWN
@@ -42,7 +42,7 @@ class RedisLink:
         try:
             answer = await command
         except (RedisError, OSError, TimeoutError) as error:
-            metrics.REDIS_UNAVAILABLE.inc()
+            metrics.REDIS_UNAVAILABLE.of().inc()
             self._failing, self._left_alone_until = True, time.monotonic() + COOL_DOWN
             raise RedisUnavailable(f"Redis does not answer: {error}") from error
         self._failing, self._left_alone_until = False, 0.0
