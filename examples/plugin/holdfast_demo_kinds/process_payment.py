@@ -1,5 +1,8 @@
 """`payment.process`: charge once, however often the job runs.
 
+The gateway is called under a circuit breaker of its own name: while it is down, payments are parked without spending
+an attempt, and no worker holds a slot for it.
+
 The job's stable key goes along as `Idempotency-Key`. When the answer is lost, or the worker dies with the charge
 made, the next attempt sends the same key and the gateway answers with the charge that it has.
 """
@@ -19,6 +22,8 @@ from holdfast.ports.handler import DEFAULT_POLICY, Context
 from holdfast_demo_kinds.settings import setting
 from holdfast_demo_kinds.stable_key import stable_key
 
+GATEWAY = "payment:gateway"
+"""Under this name the gateway's health is kept; `payment:*` is its family in HOLDFAST_DOWNSTREAMS."""
 MAX_ANSWER = 64 * 1024
 
 
@@ -45,17 +50,19 @@ class ProcessPayment:
     async def run(self, context: Context, payload: Payment) -> Outcome:
         """Make the charge, or learn that it was made before."""
         url, key = setting("HOLDFAST_DEMO_GATEWAY_URL"), setting("HOLDFAST_DEMO_GATEWAY_KEY")
-        response = await context.egress.post(
-            f"{url.rstrip('/')}/charges",
-            orjson.dumps(payload.model_dump()),
-            {
-                "authorization": f"Bearer {key}",
-                "content-type": "application/json",
-                "idempotency-key": stable_key(context),
-            },
-            limit=MAX_ANSWER,
-            timeout=timedelta(seconds=30),
-        )
+        async with context.downstream(GATEWAY) as call:
+            response = await context.egress.post(
+                f"{url.rstrip('/')}/charges",
+                orjson.dumps(payload.model_dump()),
+                {
+                    "authorization": f"Bearer {key}",
+                    "content-type": "application/json",
+                    "idempotency-key": stable_key(context),
+                },
+                limit=MAX_ANSWER,
+                timeout=timedelta(seconds=30),
+            )
+            call.answered(response.status, _wait(response))
         if 200 <= response.status < 300:
             return Succeeded({"charge": _charge_id(response), "amount": payload.amount, "currency": payload.currency})
         raise _failure(response)

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from holdfast.domain.attempt import Succeeded
 from holdfast.domain.errors import HandlerError, Rejected, TryLater
-from holdfast_demo_kinds.process_payment import Payment, ProcessPayment
+from holdfast.ports.downstreams import NotNow
+from holdfast_demo_kinds.process_payment import GATEWAY, Payment, ProcessPayment
 
 PAYMENT = Payment(amount=1999, currency="EUR", card="tok_visa", reference="order 7")
 
@@ -110,3 +111,23 @@ async def test_each_refusal_is_told_apart(
 def test_a_payment_that_cannot_be_one_is_refused_at_submit(change: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Payment.model_validate(PAYMENT.model_dump() | change)
+
+
+async def test_a_gateway_that_is_down_is_left_alone_and_no_attempt_is_spent(
+    new_context: NewContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the gateway of ten other jobs went down before this one."""
+    context = new_context("payment.process")
+    for _ in range(10):
+        with pytest.raises(TryLater):
+            async with context.downstream(GATEWAY) as call:
+                call.failed()
+                raise TryLater("no answer")
+    await context.downstreams.tell()
+    gateway = Gateway()
+    with pytest.raises(NotNow, match="payment:gateway may not be called now"):
+        async with serving(gateway) as port:
+            monkeypatch.setenv("HOLDFAST_DEMO_GATEWAY_URL", f"http://127.0.0.1:{port}/v1/")
+            monkeypatch.setenv("HOLDFAST_DEMO_GATEWAY_KEY", "test")
+            await ProcessPayment().run(context, PAYMENT)
+    assert gateway.keys == []
