@@ -50,7 +50,7 @@ SAID: Mapping[str, str] = {
     "Settings.postgres_url": "The ledger, as SQLAlchemy writes it: `postgresql+asyncpg://user:password@host:port/database`.",
     "Settings.rabbitmq_url": "`amqp://` or `amqps://user:password@host:port/virtual-host`.",
     "Settings.rabbitmq_management_url": "The management API, which sets policies; its user needs the tag policymaker.",
-    "Settings.redis_url": "The idempotency gate.",
+    "Settings.redis_url": "The idempotency gate, rate limits and circuit breakers.",
     "Settings.environment": "In `production` every request needs an API key, and the api does not start with the "
     "development signing key.",
     "Settings.worker_grace": "How long a stopping worker lets running jobs finish before it gives them back. Keep it "
