@@ -92,7 +92,10 @@ def quiet(url: str) -> float:
 
 
 def sustained(url: str, seconds: float) -> k6.Offered:
-    """What the machine does when it sets the pace itself, workers and generator included."""
+    """What the machine does when it sets the pace itself, workers and generator included.
+
+    For an api that sheds nothing: a caller who is refused at once would come back at once.
+    """
     return k6.ask_in_turn(url, _run(), callers=CALLERS_IN_TURN, seconds=seconds)
 
 

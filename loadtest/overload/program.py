@@ -33,23 +33,23 @@ def main(argv: list[str] | None = None) -> int:
     say(f"load average {load:.2f}; for figures that mean something nothing else should run")
     with sandbox() as place:
         say(f"sandbox in {place.home}")
-        with phases.platform(place, "worker-webhook") as running:
+        with phases.platform(place, "worker-webhook", shed_load=False) as running:
             usual = phases.quiet(running.url)
             say(f"quiet: median {usual:.1f} ms")
             base = phases.sustained(running.url, options.seconds / 2)
             say(f"sustained: {base.accepted_rate:.0f}/s, p99 {base.accepted.p99:.0f} ms")
             rate = FACTOR * base.accepted_rate
-            shed = phases.overload(running.url, rate, options.seconds)
-            recovered = phases.recovery(running.url, usual)
-            say(f"{FACTOR} times as much: {_line(shed)}; as usual {recovered:.1f} s later")
-            audit = phases.audit(running, shed)
-            say(f"audit: {audit.accepted} accepted, all ended {audit.seconds:.1f} s later; held: {audit.held}")
-        with phases.platform(place, "worker-webhook", shed_load=False) as running:
-            phases.quiet(running.url)
             plain = phases.overload(running.url, rate, options.seconds / 2)
             recovered_plain = phases.recovery(running.url, usual)
-            say(f"without shedding: {_line(plain)}; as usual {recovered_plain:.1f} s later")
+            say(f"{FACTOR} times as much, without shedding: {_line(plain)}; as usual {recovered_plain:.1f} s later")
             phases.audit(running, plain)
+        with phases.platform(place, "worker-webhook") as running:
+            phases.quiet(running.url)
+            shed = phases.overload(running.url, rate, options.seconds)
+            recovered = phases.recovery(running.url, usual)
+            say(f"with shedding: {_line(shed)}; as usual {recovered:.1f} s later")
+            audit = phases.audit(running, shed)
+            say(f"audit: {audit.accepted} accepted, all ended {audit.seconds:.1f} s later; held: {audit.held}")
         order = phases.order_of_refusal(place, options.bound)
         say(f"order of refusal: {order.first}; low accepted {order.recovered:.1f} s after a worker was there")
     found: dict[str, Any] = {

@@ -5,18 +5,23 @@ Nothing here measures time. How fast the answers are is shown by `make overload`
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
+from sqlalchemy import make_url
 
 from harness import Platform, eventually
+from holdfast.domain.concurrency import MOST
 from holdfast.settings import Settings
 
 NOOP: dict[str, Any] = {"kind": "test.noop", "payload": {}}
 PRIORITIES = ("low", "default", "high")
+CROWD = int(MOST) + 22
 
 
 @pytest.fixture
@@ -36,6 +41,11 @@ def post(api: httpx.Client, priority: str, key: str) -> httpx.Response:
 def refused(api: httpx.Client) -> list[str]:
     """Which priorities are refused now. A probe is one job, however often it is sent."""
     return [priority for priority in PRIORITIES if post(api, priority, f"probe-{priority}").status_code == 503]
+
+
+def dsn(platform: Platform) -> str:
+    url = make_url(platform.settings.postgres_url.get_secret_value())
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def accepted(api: httpx.Client) -> set[str]:
@@ -74,3 +84,34 @@ def test_the_less_urgent_are_refused_first_before_any_write_and_what_was_accepte
         assert post(api, "low", "refused").json()["id"] not in ids, "the refused key was held by nobody"
         for job_id in ids:
             assert api.get(f"/v1/jobs/{job_id}", params={"wait": 20}).json()["state"] == "succeeded"
+
+
+async def test_more_than_an_api_can_have_under_way_is_refused_at_once_and_the_rest_is_accepted(
+    platform: Platform,
+) -> None:
+    """A ledger that hangs stands in for an overload: what is let in stays under way for as long as it does."""
+    keys = [f"crowd-{number}" for number in range(CROWD)]
+    limits = httpx.Limits(max_connections=CROWD + 10)
+    ledger = await asyncpg.connect(dsn(platform))
+    async with httpx.AsyncClient(base_url=platform.url, timeout=30, limits=limits) as api:
+        async with ledger.transaction():
+            await ledger.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+            asked = [
+                asyncio.create_task(api.post("/v1/jobs", json=NOOP, headers={"Idempotency-Key": key})) for key in keys
+            ]
+            done: set[asyncio.Task[httpx.Response]] = set()
+            while len(done) < CROWD - MOST:
+                assert len(done) < CROWD, "nothing was let in"
+                fresh, _ = await asyncio.wait(set(asked) - done, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+                assert fresh, f"only {len(done)} of {CROWD} were refused"
+                done |= fresh
+            assert (await api.get("/healthz")).status_code == 200, "probes get through"
+        answers = dict(zip(keys, await asyncio.gather(*asked), strict=True))
+    refused = {key for key, answer in answers.items() if answer.status_code == 503}
+    assert len(refused) >= CROWD - MOST
+    assert {answers[key].json()["type"] for key in refused} == {"urn:holdfast:problem:overloaded"}
+    assert all(int(answers[key].headers["Retry-After"]) >= 1 for key in refused)
+    assert {answer.status_code for key, answer in answers.items() if key not in refused} == {202}
+    rows = await ledger.fetch("SELECT idempotency_key FROM jobs")
+    await ledger.close()
+    assert {row["idempotency_key"] for row in rows} == set(keys) - refused

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from harness import Platform, eventually, free_port
 from holdfast.cli.main import app
-from holdfast.client import Holdfast, JobRequest, Patience, ProblemError
+from holdfast.client import Holdfast, JobRequest, NotNow, Patience
 from holdfast.domain.bucket import Rate
 from holdfast.settings import Settings
 
@@ -112,7 +112,7 @@ def test_the_client_waits_as_long_as_it_is_told_and_says_so_when_that_is_too_lon
     with Holdfast(apis.urls[0], apis.key, patience=patience) as client:
         outcomes = client.batch([JobRequest(kind="test.noop", payload={}) for _ in range(101)])
         assert [outcome.status for outcome in outcomes] == [202] * 100 + [429]
-        with pytest.raises(ProblemError, match="429 Rate limited") as refused:
+        with pytest.raises(NotNow, match="429 Rate limited") as refused:
             client.submit("test.noop", {})
     assert refused.value.retry_after is not None and refused.value.retry_after > 300
 

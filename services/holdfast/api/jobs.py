@@ -45,7 +45,7 @@ REPLAYED = {"Idempotent-Replayed": "true"}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: {"description": "A problem document that names the field", "content": {problems.MEDIA_TYPE: {}}},
     429: {"description": "More than the rate limit lets through; `RateLimit` and `Retry-After` say when to go on"},
-    503: {"description": "A dependency is away; `Retry-After` says when to try again"},
+    503: {"description": "A dependency is away, or no more is taken now; `Retry-After` says when to try again"},
 }
 
 Submitter = Annotated[Caller, Depends(requires(Role.SUBMIT))]

@@ -94,7 +94,8 @@ class Holdfast(Operations):
         """Submit one job, once. `delay` is in seconds. `job.replayed` tells that the key had this job already.
 
         `callback_url` gets a webhook `job.succeeded` or `job.dead` at the end, signed with `callback_secret`.
-        Raises ProblemError when the api refuses it (422: the payload is wrong, or the key belongs to another
+        Raises NotNow when the api takes no more for longer than the patience lasts (`retry_after` says for how long),
+        ProblemError when it refuses it (422: the payload is wrong, or the key belongs to another
         request) and Unreachable when no answer came; then the job may be there, and the same key finds out.
         """
         request = JobRequest(

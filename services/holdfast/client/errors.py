@@ -4,6 +4,7 @@ ClientError
 ├── Unreachable          no answer, however often it was asked
 │   └── ForeignAnswer    something answers at this address, but it is not Holdfast
 ├── ProblemError         the api refused or could not do it: a problem document (RFC 9457)
+│   └── NotNow           nothing is wrong with the request, but the api takes no more now (429, 503)
 ├── WaitTimeout          the job had not ended in time; it goes on
 └── CorruptDownload      an artifact arrived with other bytes than the job lists
 """
@@ -62,6 +63,14 @@ class ProblemError(ClientError):
     def errors(self) -> Sequence[ProblemDetail]:
         """The fields that are wrong, each by its JSON pointer."""
         return self.problem.errors
+
+
+class NotNow(ProblemError):
+    """A rate limit, a backlog, an overload, or a dependency that is away. Nothing was done.
+
+    The client has sent the request again for as long as its patience lasted, or `retry_after` was longer than that:
+    send it later, with the same key.
+    """
 
 
 class WaitTimeout(ClientError):

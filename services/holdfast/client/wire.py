@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from holdfast.client.errors import ForeignAnswer, ProblemError, Unreachable
+from holdfast.client.errors import ForeignAnswer, NotNow, ProblemError, Unreachable
 from holdfast.client.models import Problem
 from holdfast.client.patience import Patience, seconds_of
 
@@ -158,7 +158,8 @@ def problem_of(response: httpx.Response) -> ProblemError:
     except (ValueError, ValidationError):
         problem = Problem(detail=response.text.strip()[:200] or None)
     title = problem.title if problem.title != "Error" else response.reason_phrase or "Error"
-    return ProblemError(problem.model_copy(update={"status": response.status_code, "title": title}), retry_after)
+    kind = NotNow if response.status_code in OVERLOADED else ProblemError
+    return kind(problem.model_copy(update={"status": response.status_code, "title": title}), retry_after)
 
 
 def _repeatable(problem: ProblemError, repeat: Repeat) -> bool:

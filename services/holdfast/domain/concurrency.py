@@ -6,9 +6,10 @@
 
 Additive increase, multiplicative decrease, as TCP does it. Two things tell that the process falls behind. *Lateness* is
 how long a callback waits for its turn in the event loop: every request pays it several times over, and a refusal about
-twice, so it is kept to a few milliseconds whatever the requests themselves wait for. And an answer that took much
-longer than the fastest ones of late waited in some other queue, which more requests would only make longer. A ledger
-that is slow for everybody, also when little is under way, is no reason to take less: its commits are shared.
+twice, so it is kept to a few milliseconds whatever the requests themselves wait for. And answers that take much longer
+than they did at best of late wait in some other queue, which more requests would only make longer. A ledger that is
+slow for everybody, also when little is under way, is no reason to take less: its commits are shared. Both are averages
+of the last few, for a machine that is busy with something else makes single ones late.
 
 Time to spare is time with nothing under way. Like CoDel this tells a standing queue from a passing one: what a process
 that is idle now and then can work off in a moment it should take, up to `MOST`.
@@ -22,14 +23,16 @@ from dataclasses import dataclass
 LEAST, FIRST, MOST = 8.0, 32.0, 128.0
 """The bounds of the limit, and where it begins."""
 LATE = 0.004
-"""Seconds that a callback may wait for its turn."""
-SLOW, TIMES = 0.025, 3.0
-"""An answer is slow that took so many seconds, and so many times as long as the fastest."""
+"""Seconds that callbacks may wait for their turn."""
+SLOW, TIMES = 0.025, 2.0
+"""Answers are slow that take so many seconds, and so many times as long as at best."""
+FEW = 1 / 16
+"""The weight of the newest in an average."""
 SHRINK = 0.9
 PAUSE = 0.05
 """Seconds between two shrinkings: what it takes to see what the last one did."""
 REMEMBERED = 10.0
-"""Seconds for which the fastest answer is remembered at least; twice that at most."""
+"""Seconds for which the best is remembered at least; twice that at most."""
 BUSY, LATELY = 0.9, 0.1
 """The part of its time, over about so many seconds, in which a process with time to spare has something under way."""
 LONGEST = 10
@@ -44,8 +47,10 @@ class ConcurrencyLimit:
     under_way: int = 0
     _busy: float = 0.0
     _changed: float = 0.0
-    _fastest: float = math.inf
-    _fastest_before: float = math.inf
+    _lateness: float = 0.0
+    _answer: float = 0.0
+    _best: float = math.inf
+    _best_before: float = math.inf
     _since: float = -math.inf
     _shrunk: float = -math.inf
 
@@ -70,17 +75,19 @@ class ConcurrencyLimit:
 
     def answered(self, took: float, under_way: int, now: float) -> None:
         """An answer took so long; so many were under way when its request began."""
+        self._answer = self._answer + FEW * (took - self._answer) if self._answer else took
         if now - self._since > REMEMBERED:
-            self._fastest_before, self._fastest, self._since = self._fastest, math.inf, now
-        self._fastest = min(self._fastest, took)
-        if took > max(SLOW, TIMES * min(self._fastest, self._fastest_before)):
+            self._best_before, self._best, self._since = self._best, math.inf, now
+        self._best = min(self._best, self._answer)
+        if self._answer > max(SLOW, TIMES * min(self._best, self._best_before)):
             self._shrink(now)
         elif under_way >= self.limit * SHRINK:
             self.limit = min(MOST, self.limit + 1 / self.limit)
 
     def turned(self, lateness: float, now: float) -> None:
         """A callback had its turn so late."""
-        if lateness > LATE:
+        self._lateness += FEW * (lateness - self._lateness)
+        if self._lateness > LATE:
             self._shrink(now)
 
     def _shrink(self, now: float) -> None:

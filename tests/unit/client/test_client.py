@@ -16,6 +16,7 @@ from holdfast.client import (
     ForeignAnswer,
     Holdfast,
     JobRequest,
+    NotNow,
     Patience,
     ProblemError,
     Unreachable,
@@ -135,7 +136,7 @@ def test_a_submit_gives_up_at_its_deadline_and_says_why() -> None:
 
 def test_a_retry_after_past_the_deadline_is_not_waited_for() -> None:
     script = Script(problem(429, retry_after="3600"))
-    with pytest.raises(ProblemError) as caught:
+    with pytest.raises(NotNow) as caught:
         script.client().submit("pdf.render", {})
     assert (caught.value.status, caught.value.retry_after, script.slept) == (429, 3600.0, [])
 
@@ -240,6 +241,15 @@ def test_a_batch_that_stays_too_busy_ends_with_its_problems() -> None:
     outcomes = script.client(Patience(total=3.0)).batch([JobRequest(kind="k", payload={})])
     assert [it.status for it in outcomes] == [503]
     assert sum(script.slept) <= 3.0
+
+
+def test_a_batch_is_sent_again_when_its_problems_say_so() -> None:
+    full = {"status": 429, "problem": {"status": 429, "retry_after": 7}}
+    done = {"status": 202, "job": job(id="a")}
+    script = Script(httpx.Response(207, json={"outcomes": [full]}), httpx.Response(207, json={"outcomes": [done]}))
+    outcomes = script.client().batch([JobRequest(kind="k", payload={})])
+    assert [it.status for it in outcomes] == [202]
+    assert 7.0 <= script.slept[0] < 7.5
 
 
 def test_more_than_a_batch_holds_is_refused_before_it_is_sent() -> None:

@@ -51,15 +51,25 @@ def test_what_is_alone_has_room_whatever_it_counts_for() -> None:
     assert limit.has_room(1000, 0.0)
 
 
-def test_the_limit_shrinks_when_callbacks_are_late_but_once_for_what_is_one_cause() -> None:
+def test_the_limit_shrinks_while_callbacks_are_late_but_once_for_what_is_one_cause() -> None:
     limit = ConcurrencyLimit()
-    for _ in range(10):
+    for _ in range(50):
         limit.turned(LATE * 2, 5.0)
     assert limit.limit == pytest.approx(FIRST * 0.9)
     limit.turned(LATE * 2, 5.0 + PAUSE * 1.01)
     assert limit.limit == pytest.approx(FIRST * 0.81)
+    for _ in range(50):
+        limit.turned(0.0, 5.0)
     limit.turned(LATE / 2, 6.0)
     assert limit.limit == pytest.approx(FIRST * 0.81)
+
+
+def test_a_single_late_callback_or_slow_answer_is_no_overload() -> None:
+    limit = ConcurrencyLimit()
+    for second in range(100):
+        limit.turned(LATE * 10 if second % 20 == 0 else 0.0, float(second))
+        limit.answered(0.1 if second % 20 == 0 else 0.005, 1, float(second))
+    assert limit.limit == FIRST
 
 
 def test_the_limit_never_shrinks_to_nothing_and_never_grows_without_end() -> None:
@@ -83,23 +93,20 @@ def test_the_limit_grows_only_while_it_is_what_holds_requests_back() -> None:
 
 
 def test_answers_that_wait_in_another_queue_shrink_it_and_a_ledger_that_is_slow_for_everybody_does_not() -> None:
-    limit = ConcurrencyLimit()
-    limit.answered(0.010, 1, 0.0)
-    limit.answered(0.040, 1, 1.0)
-    assert limit.limit == pytest.approx(FIRST * 0.9)
-    slow = ConcurrencyLimit()
-    for second in range(60):
-        slow.answered(0.200, 1, float(second))
+    queueing, slow = ConcurrencyLimit(), ConcurrencyLimit()
+    for number in range(100):
+        queueing.answered(0.010 if number < 50 else 0.060, 1, number / 10)
+        slow.answered(0.200, 1, number / 10)
+    assert queueing.limit < FIRST * 0.5
     assert slow.limit == FIRST
 
 
-def test_the_fastest_answer_is_forgotten_when_times_have_changed() -> None:
+def test_the_best_is_forgotten_when_times_have_changed() -> None:
     limit = ConcurrencyLimit()
-    limit.answered(0.005, 1, 0.0)
-    for second in range(1, 60):
-        limit.answered(0.050, 1, float(second))
+    for second in range(200):
+        limit.answered(0.005 if second < 20 else 0.060, 1, float(second))
     before = limit.limit
-    limit.answered(0.050, 1, 60.0)
+    limit.answered(0.060, 1, 200.0)
     assert limit.limit == before
 
 
