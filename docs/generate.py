@@ -25,7 +25,7 @@ from pydantic import BaseModel, SecretStr
 
 from holdfast.domain.downstream_policy import BUILT_IN, DownstreamPolicy, spoken
 from holdfast.handlers.image.payload import Crop, ImagePayload, Variant, Watermark
-from holdfast.handlers.pdf.payload import Metadata, Page, PageSize, PdfPayload
+from holdfast.handlers.pdf.payload import Metadata, Page, PageSize, PdfPayload, Selector
 from holdfast.handlers.registry import installed
 from holdfast.handlers.source import ArtifactSource, Source
 from holdfast.handlers.webhook.payload import WebhookPayload
@@ -41,7 +41,7 @@ HANDLERS = DOCS / "guides" / "handlers.md"
 PAYLOADS: Mapping[str, Sequence[type[BaseModel]]] = {
     "source": (Source, ArtifactSource),
     "image.transform": (ImagePayload, Variant, Crop, Watermark),
-    "pdf.render": (PdfPayload, Page, PageSize, Metadata),
+    "pdf.render": (PdfPayload, Page, PageSize, Metadata, Selector),
     "webhook.dispatch": (WebhookPayload,),
 }
 """The tables of `handlers.md`, by the name of their block."""
@@ -83,7 +83,6 @@ SAID: Mapping[str, str] = {
     "PdfPayload.page": "Size, orientation and margins.",
     "PdfPayload.footer": "As `header`, in the lower margin.",
     "PdfPayload.metadata": "Title, author and the like.",
-    "PdfPayload.engine": "The only one there is.",
     "PageSize.height": "Millimetres.",
     "Page.orientation": "Turns the size.",
     "Metadata.title": "Of the document.",

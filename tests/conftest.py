@@ -66,6 +66,7 @@ def fresh(services: dict[str, str], folder: Path) -> Iterator[Settings]:
             redis_url=services["HOLDFAST_REDIS_URL"],
             artifacts_url=f"file://{folder}",
             egress_allow=("127.0.0.0/8",),
+            chromium=os.environ.get("HOLDFAST_CHROMIUM", ""),
             relay_after=1.0,
         )
     finally:

@@ -11,13 +11,13 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import unquote, urlsplit
 
 import structlog
 
 from holdfast.adapters.artifacts import ObstoreArtifacts
+from holdfast.adapters.chromium.browser import ChromiumBrowser
 from holdfast.adapters.egress import AiohttpEgress
 from holdfast.adapters.faults import FolderFaults
 from holdfast.adapters.isolation.pool import SubprocessIsolation
@@ -61,23 +61,15 @@ from holdfast.engine.reseal import Reseal
 from holdfast.engine.retain import Retain
 from holdfast.engine.run import RunHandler
 from holdfast.engine.submit import Submit
+from holdfast.handlers.pdf.payload import ENGINES
 from holdfast.handlers.registry import installed
-from holdfast.ports.artifacts import Artifacts
-from holdfast.ports.audit import Audit
-from holdfast.ports.broker import Broker
-from holdfast.ports.clock import Clock, SystemClock
-from holdfast.ports.dead_letters import DeadLetters
-from holdfast.ports.dead_queue import DeadQueue
-from holdfast.ports.downstreams import Breakers, Worker
+from holdfast.ports.clock import SystemClock
+from holdfast.ports.downstreams import Worker
 from holdfast.ports.faults import NO_FAULTS, Faults
-from holdfast.ports.gate import Gate
-from holdfast.ports.handler import Kinds
 from holdfast.ports.keys import Keys
-from holdfast.ports.leadership import Leadership
-from holdfast.ports.ledger import Ledger
-from holdfast.ports.outbox import Outbox
 from holdfast.ports.retention import Retention
 from holdfast.ports.vault import Vault
+from holdfast.runtimes import ApiRuntime, Core, OperatorRuntime, StewardRuntime
 from holdfast.settings import Settings
 from holdfast.telemetry.exposition import begin
 from holdfast.telemetry.families import Teller
@@ -89,67 +81,6 @@ DEVELOPMENT_KEY = "RGV2ZWxvcG1lbnQgb25seTogZXZlcnlib2R5IGtub3c="
 LEAST_PLACES = 8
 """Calls of one destination that a process may have under way however few its slots: a PDF fetches eight assets at
 once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Core:
-    """What every process has: the ledger, the broker, and the way between them."""
-
-    settings: Settings
-    clock: Clock
-    kinds: Kinds
-    ledger: Ledger
-    outbox: Outbox
-    broker: Broker
-    dispatch: Dispatch
-    artifacts: Artifacts
-    vault: Vault
-    faults: Faults
-
-
-@dataclass(frozen=True, slots=True)
-class ApiRuntime:
-    """What the api answers with."""
-
-    core: Core
-    submit: Submit
-    meter: Meter
-    gate: Gate
-    keys: Keys
-    issue_keys: IssueKeys
-    dead_letters: DeadLetters
-    audit: Audit
-    watch: Watch
-    breakers: Breakers
-
-
-@dataclass(frozen=True, slots=True)
-class StewardRuntime:
-    """What the steward's loops need."""
-
-    core: Core
-    leadership: Leadership
-    dead_queue: DeadQueue
-    bury: BuryDead
-    topology: TopologyKeeper
-    conservation: Conservation
-    retain: Retain
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorRuntime:
-    """What `holdfast doctor` and `holdfast reconcile` look at."""
-
-    core: Core
-    census: PostgresCensus
-    conservation: Conservation
-    leadership: Leadership
-    management: Management
-    topology: TopologyKeeper
-    gate: RedisGate
-    dead_queue: DeadQueue
-    bury: BuryDead
-    audit: Audit
 
 
 def worker_name(pid: int | None = None) -> str:
@@ -220,7 +151,17 @@ async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
         closing.callback(rabbit.close)
         broker = RabbitCensus(rabbit)
         admission = _admission(core, broker)
-        submit = Submit(core.ledger, gate, core.dispatch, core.kinds, core.clock, core.vault, admission, core.faults)
+        submit = Submit(
+            core.ledger,
+            gate,
+            core.dispatch,
+            core.kinds,
+            core.clock,
+            core.vault,
+            admission,
+            core.faults,
+            _offers(settings),
+        )
         keys = PostgresKeys(db)
         yield ApiRuntime(
             core=core,
@@ -247,9 +188,20 @@ async def worker(settings: Settings, me: Worker, *, connections: int, children: 
         closing.push_async_callback(egress.close)
         isolation = SubprocessIsolation(max_children=children, limits=settings.limits)
         closing.push_async_callback(isolation.close)
+        browser = ChromiumBrowser(settings.chromium) if settings.chromium else None
+        if browser is not None:
+            closing.push_async_callback(browser.close)
         downstreams = _downstreams(settings, closing, me)
         run = RunHandler(
-            core.kinds, core.ledger, core.artifacts, egress, isolation, downstreams, settings.limits, core.vault
+            core.kinds,
+            core.ledger,
+            core.artifacts,
+            egress,
+            isolation,
+            downstreams,
+            settings.limits,
+            core.vault,
+            browser,
         )
         await closing.enter_async_context(downstreams.reporting(lambda: run.busy))
         yield Execute(
@@ -349,6 +301,11 @@ def _admission(core: Core, broker: RabbitCensus) -> Admission:
         OutboxBound(core.outbox, core.settings.outbox_limit, time.monotonic),
         BacklogBound(broker, limits, time.monotonic),
     )
+
+
+def _offers(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """What a job may ask for here. The operator says so: workers may be scaled to none, and start when a job waits."""
+    return {ENGINES: ("weasyprint", "chromium") if settings.chromium else ("weasyprint",)}
 
 
 def _retain(core: Core, retention: Retention) -> Retain:

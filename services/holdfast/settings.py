@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     lease_margin: float = 30.0
     """A claim's lease is the time limit of its kind plus this."""
     limits: Limits = Limits()
+    chromium: str = ""
+    """Path or name of Chromium, the second PDF engine. Set it for the render workers, whose image must have it, and for
+    the api, which takes jobs for it only then. Empty: there is none."""
 
     # Downstreams
     downstreams: dict[str, dict[str, Any]] = {}

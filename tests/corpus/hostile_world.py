@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from imagepdf_world import World
 from pydantic import ValidationError
 
 from corpus.case import SUCCEEDED, Case
@@ -20,6 +19,7 @@ from holdfast.handlers.image.transform import ImageTransform
 from holdfast.handlers.pdf import PdfRender
 from holdfast.handlers.pdf.payload import PdfPayload
 from holdfast.ports.limits import Limits
+from imagepdf_world import World
 
 LIMITS = Limits(image_timeout=20, pdf_timeout=30, pdf_memory=768 * 1024**2)
 _TEN = timedelta(seconds=10)

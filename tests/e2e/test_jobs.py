@@ -14,6 +14,7 @@ from PIL import Image
 from pypdf import PdfReader
 from receiver import Receiver
 
+from chromium_world import program
 from harness import JobCall, Platform, eventually
 
 
@@ -47,6 +48,24 @@ def test_an_artifact_can_be_the_source_of_the_next_job(
     source = {"artifact": {"job_id": first["id"], "name": first["links"]["artifacts"][0]["name"]}}
     second = wait(submit("image.transform", {"source": source, "variants": [{"name": "b", "width": 40}]}))
     assert second["result"]["variants"][0]["width"] == 40
+
+
+def test_chromium_prints_a_page_that_draws_itself(
+    platform: Platform, api: httpx.Client, submit: JobCall, wait: JobCall
+) -> None:
+    program()
+    html = """<body><script>
+        fetch('/never').catch(() => {});
+        setTimeout(() => { document.body.append('drawn late'); window.holdfastReady = true; }, 100)</script>"""
+    job = wait(
+        submit("pdf.render", {"html": html, "engine": "chromium", "javascript": True, "wait_for": "ready"}), within=60
+    )
+    assert job["state"] == "succeeded", job["failure"]
+    assert (job["result"]["engine"], job["result"]["pages"]) == ("chromium", 1)
+    file = api.get(job["links"]["artifacts"][0]["href"])
+    assert PdfReader(io.BytesIO(file.content)).pages[0].extract_text() == "drawn late"
+    chromium = [each for each in platform.members["worker-render"].children() if "chromium" in " ".join(each.cmdline())]
+    assert len(chromium) > 3
 
 
 def test_html_becomes_a_pdf_whose_text_can_be_extracted(api: httpx.Client, submit: JobCall, wait: JobCall) -> None:

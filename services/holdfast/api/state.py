@@ -14,12 +14,12 @@ from fastapi import Depends, Request
 from fastapi.responses import Response
 
 from holdfast.api.schemas import job_out
-from holdfast.bootstrap import ApiRuntime
 from holdfast.domain import signed_url
 from holdfast.domain.errors import InvalidField, UnknownKind
 from holdfast.domain.job import Job
 from holdfast.engine.results import artifacts_of
 from holdfast.ports.handler import DEFAULT_POLICY
+from holdfast.runtimes import ApiRuntime
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from holdfast.adapters.postgres import schema
 from holdfast.domain.errors import LedgerUnavailable, Unavailable
 from holdfast.domain.topology import WORK, work_queue
 from holdfast.ports.census import LedgerCount, Observation, Place, QueueCount
+from holdfast.runtimes import OperatorRuntime
 
 PATIENCE = 8.0
 """Seconds for each question."""
@@ -48,7 +49,7 @@ class Finding:
 Answer = tuple[Verdict, str, str | None]
 
 
-async def examine(runtime: bootstrap.OperatorRuntime) -> list[Finding]:
+async def examine(runtime: OperatorRuntime) -> list[Finding]:
     """Ask everything. What does not depend on another answer is asked at once."""
     first = await asyncio.gather(
         _ask("postgres", lambda: _postgres(runtime)),
@@ -85,20 +86,20 @@ ADVICE: Mapping[str, str] = {
 }
 
 
-async def _postgres(runtime: bootstrap.OperatorRuntime) -> Answer:
+async def _postgres(runtime: OperatorRuntime) -> Answer:
     return Verdict.OK, f"PostgreSQL {await runtime.census.version()}", None
 
 
-async def _schema(runtime: bootstrap.OperatorRuntime) -> Answer:
+async def _schema(runtime: OperatorRuntime) -> Answer:
     await runtime.core.ledger.ping()
     return Verdict.OK, f"at {schema.head()}, as this version needs it", None
 
 
-async def _rabbitmq(runtime: bootstrap.OperatorRuntime) -> Answer:
+async def _rabbitmq(runtime: OperatorRuntime) -> Answer:
     return Verdict.OK, f"RabbitMQ {await asyncio.to_thread(bootstrap.broker_version, runtime.core.settings)}", None
 
 
-async def _alarms(runtime: bootstrap.OperatorRuntime) -> Answer:
+async def _alarms(runtime: OperatorRuntime) -> Answer:
     alarms = await asyncio.to_thread(runtime.management.alarms)
     if alarms:
         advice = "Give RabbitMQ memory or disk: until the alarm ends nothing is published, and the outbox fills."
@@ -106,7 +107,7 @@ async def _alarms(runtime: bootstrap.OperatorRuntime) -> Answer:
     return Verdict.OK, "no memory or disk alarm", None
 
 
-async def _topology(runtime: bootstrap.OperatorRuntime) -> Answer:
+async def _topology(runtime: OperatorRuntime) -> Answer:
     differences = await asyncio.to_thread(runtime.management.diff)
     if differences:
         advice = "Run `holdfast reconcile --yes` or `holdfast topology apply`; a steward does so every minute."
@@ -114,16 +115,16 @@ async def _topology(runtime: bootstrap.OperatorRuntime) -> Answer:
     return Verdict.OK, "queues and policies are as they should be", None
 
 
-async def _redis(runtime: bootstrap.OperatorRuntime) -> Answer:
+async def _redis(runtime: OperatorRuntime) -> Answer:
     return Verdict.OK, f"Redis {await runtime.gate.version()}", None
 
 
-async def _artifacts(runtime: bootstrap.OperatorRuntime) -> Answer:
+async def _artifacts(runtime: OperatorRuntime) -> Answer:
     await runtime.core.artifacts.ping()
     return Verdict.OK, "the store can be written", None
 
 
-async def _steward(runtime: bootstrap.OperatorRuntime) -> Answer:
+async def _steward(runtime: OperatorRuntime) -> Answer:
     leader = await runtime.leadership.leader()
     if leader is None:
         advice = (
@@ -133,7 +134,7 @@ async def _steward(runtime: bootstrap.OperatorRuntime) -> Answer:
     return Verdict.OK, leader, None
 
 
-async def _counts(runtime: bootstrap.OperatorRuntime, *, usable: bool) -> list[Finding]:
+async def _counts(runtime: OperatorRuntime, *, usable: bool) -> list[Finding]:
     """What the census tells, when the ledger is one that this version can read."""
     try:
         if not usable:
@@ -153,7 +154,7 @@ async def _counts(runtime: bootstrap.OperatorRuntime, *, usable: bool) -> list[F
     ]
 
 
-async def look(runtime: bootstrap.OperatorRuntime) -> Observation:
+async def look(runtime: OperatorRuntime) -> Observation:
     """As many samples as the verdict of the conservation check needs.
 
     Queues that have just been declared have no counts for some seconds, so a broker that tells none is asked twice.

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from holdfast import bootstrap
 from holdfast.cli.checks import look
 from holdfast.cli.session import person_on_server, say
 from holdfast.domain.audit import AuditAction, AuditEntry
@@ -29,6 +28,7 @@ from holdfast.domain.envelope import Envelope
 from holdfast.domain.errors import BrokerUnavailable, Unavailable
 from holdfast.domain.topology import DEAD
 from holdfast.ports.census import Observation, Place, QueueCount
+from holdfast.runtimes import OperatorRuntime
 
 BATCH = 500
 """Rows, messages or keys at a time."""
@@ -60,7 +60,7 @@ class Repair:
 class Reconciliation:
     """Takes the steps one after the other; `act` is whether it repairs or only looks."""
 
-    def __init__(self, runtime: bootstrap.OperatorRuntime, *, act: bool) -> None:
+    def __init__(self, runtime: OperatorRuntime, *, act: bool) -> None:
         self._runtime, self._act = runtime, act
         self._core = runtime.core
         self._observation: Observation | None = None
@@ -166,7 +166,7 @@ class Reconciliation:
         return seen.queues, seen.unaccounted
 
 
-async def put_on_record(runtime: bootstrap.OperatorRuntime, done: Sequence[Repair]) -> None:
+async def put_on_record(runtime: OperatorRuntime, done: Sequence[Repair]) -> None:
     """One entry of the audit trail for what was repaired; afterwards, for a ledger that is away stops no repair."""
     repaired = {repair.name: repair.error or repair.says for repair in done if repair.found or repair.error}
     new_id = runtime.core.clock.new_id()

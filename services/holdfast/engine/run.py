@@ -21,6 +21,7 @@ from holdfast.engine.results import artifacts_of, sound, with_artifacts
 from holdfast.engine.sealing import unseal
 from holdfast.engine.submit import payload_problems
 from holdfast.ports.artifacts import Artifact, Artifacts
+from holdfast.ports.browser import Browser
 from holdfast.ports.downstreams import Downstreams, NotNow
 from holdfast.ports.egress import Egress
 from holdfast.ports.handler import Context, Handler, Kinds
@@ -48,10 +49,11 @@ class RunHandler:
         downstreams: Downstreams,
         limits: Limits,
         vault: Vault,
+        browser: Browser | None = None,
     ) -> None:
         self._kinds, self._ledger, self._artifacts = kinds, ledger, artifacts
         self._egress, self._isolation, self._downstreams = egress, isolation, downstreams
-        self._limits, self._vault = limits, vault
+        self._limits, self._vault, self._browser = limits, vault, browser
         self.busy = 0
         """Attempts that are under way."""
 
@@ -121,6 +123,7 @@ class RunHandler:
             downstreams=self._downstreams,
             limits=self._limits,
             find=find,
+            browser=self._browser,
         )
 
     def _payload(self, handler: Handler, claim: Claim) -> BaseModel:

@@ -16,8 +16,9 @@ steward.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 import structlog
@@ -66,7 +67,10 @@ class Submit:
         vault: Vault,
         admission: Admission | None = None,
         faults: Faults = NO_FAULTS,
+        offers: Mapping[str, Any] | None = None,
     ) -> None:
+        """`offers` is what payloads are validated against besides themselves: what this installation has."""
+        self._offers = offers
         self._ledger, self._gate, self._dispatch, self._kinds, self._clock = ledger, gate, dispatch, kinds, clock
         self._vault, self._admission, self._faults = vault, admission, faults
         self._accept: Group[Job, Job] = Group(ledger.accept, metrics.Shared.ACCEPT)
@@ -90,7 +94,7 @@ class Submit:
         handler, now = self._kinds.get(request.kind), self._clock.now()
         if self._admission is not None:
             self._admission.check(request, handler.queue, now)
-        lane = _lane(request, validate(handler, request))
+        lane = _lane(request, validate(handler, request, self._offers))
         job = self._sealed(handler, request.job(self._clock.new_id(), handler.queue, now, lane))
         if request.key is None:
             return await self._commit(request, job)
@@ -176,12 +180,12 @@ def _lane(request: JobRequest, payload: BaseModel) -> str | None:
     return lane(request.tenant, payload.destination(), payload.ordering_key)
 
 
-def validate(handler: Handler, request: JobRequest) -> BaseModel:
+def validate(handler: Handler, request: JobRequest, offers: Mapping[str, Any] | None = None) -> BaseModel:
     """The payload, as its kind reads it; raise InvalidField, with JSON pointers into the request, unless it fits."""
     try:
         json.dumps(request.payload, allow_nan=False)
         orjson.dumps(request.payload)
-        return handler.Payload.model_validate(request.payload)
+        return handler.Payload.model_validate(request.payload, context=offers)
     except ValidationError as error:
         raise InvalidField(payload_problems(error)) from None
     except (TypeError, ValueError):

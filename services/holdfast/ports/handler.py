@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from holdfast.domain.attempt import Outcome
 from holdfast.domain.backoff import RetryPolicy
 from holdfast.ports.artifacts import Artifact, Artifacts
+from holdfast.ports.browser import Browser
 from holdfast.ports.downstreams import Call, Downstreams
 from holdfast.ports.egress import Egress
 from holdfast.ports.isolation import Isolation
@@ -47,6 +48,8 @@ class Context:
     limits: Limits
     find: Callable[[UUID, str], Awaitable[Artifact]]
     """Finds an artifact of an earlier job of the same tenant by job id and name; raises Rejected when there is none."""
+    browser: Browser | None = None
+    """None where the worker has none."""
     saved: list[Artifact] = field(default_factory=list)
     """What `save` stored in this attempt; becomes `result.artifacts`."""
 

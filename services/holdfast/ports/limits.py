@@ -35,15 +35,17 @@ class Limits(BaseModel):
     assets_total_bytes: int = 50 * MIB
     """All assets of one PDF together."""
     pdf_timeout: float = 60.0
-    """Longest layout of one PDF."""
+    """Longest layout of one PDF; with Chromium, loading included."""
     pdf_memory: int = 2048 * MIB
     """Address space of the process that lays out PDFs."""
     answer_bytes: int = 256 * MIB
-    """Most that an isolated process may answer: all variants of an image job, or one PDF."""
+    """Most that an isolated process may answer: all variants of an image job, or one PDF; also of Chromium."""
     child_file_bytes: int = 256 * MIB
     """Largest file that an isolated process may write, into a folder that is removed with it."""
     child_open_files: int = 256
     """Files that an isolated process may have open at once."""
+    chromium_memory: int = 1024 * MIB
+    """Memory of all processes of one Chromium together; each of them alone may have as much data."""
     webhook_body_bytes: int = 1 * MIB
     """Largest webhook body."""
     webhook_response_bytes: int = 16 * 1024

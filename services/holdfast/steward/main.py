@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from holdfast import bootstrap
+from holdfast.runtimes import StewardRuntime
 from holdfast.settings import Settings
 from holdfast.steward import loops
 from holdfast.steward.leader import Steward
@@ -21,7 +22,7 @@ async def serve(settings: Settings) -> None:
         await build(runtime).run()
 
 
-def build(runtime: bootstrap.StewardRuntime) -> Steward:
+def build(runtime: StewardRuntime) -> Steward:
     """The steward with all its loops."""
     core, settings = runtime.core, runtime.core.settings
     return Steward(

@@ -17,6 +17,9 @@ from holdfast.domain.errors import (
     UnknownKind,
 )
 from holdfast.domain.job import JobState
+from holdfast.engine.submit import validate
+from holdfast.handlers.pdf import PdfRender
+from holdfast.handlers.pdf.payload import ENGINES
 from holdfast.ports.gate import Held, InFlight, Known
 from ledger_world import make_request
 
@@ -183,6 +186,14 @@ async def test_a_wrong_payload_is_refused_with_pointers_and_without_its_values(w
     assert sorted(pointer for pointer, _ in refused.value.problems) == ["/payload/password", "/payload/say"]
     assert "hunter2" not in str(refused.value)
     assert await gate_answer(world) == Held()
+
+
+def test_an_option_that_this_installation_lacks_is_a_wrong_field_of_the_request() -> None:
+    request = make_request(kind="pdf.render", payload={"html": "x", "engine": "chromium"})
+    validate(PdfRender(), request, {ENGINES: ("weasyprint", "chromium")})
+    with pytest.raises(InvalidField, match="HOLDFAST_CHROMIUM") as refused:
+        validate(PdfRender(), request, {ENGINES: ("weasyprint",)})
+    assert [pointer for pointer, _ in refused.value.problems] == ["/payload/engine"]
 
 
 async def test_concurrent_requests_with_one_key_make_one_job(world: World) -> None:

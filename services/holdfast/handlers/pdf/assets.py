@@ -22,6 +22,8 @@ AT_ONCE = 8
 ALL_WITHIN = 60.0
 """Seconds for all assets of one document together; one alone has `limits.source_timeout`."""
 
+NO_BASE = "it is a relative address, and the document has no base; give base_url"
+
 
 class Assets:
     """The assets of one document, by address: `{"body": …, "type": …}` or `{"error": …}`."""
@@ -33,6 +35,7 @@ class Assets:
         self._failed: Rejected | TryLater | NotNow | None = None
         self._seconds = ALL_WITHIN
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._asked = 0
 
     async def get(self, urls: Iterable[str]) -> None:
         """Fetch these side by side; each is in `found` afterwards, one way or the other."""
@@ -44,11 +47,43 @@ class Assets:
                 for url in wanted[:room]:
                     group.create_task(self._get(url))
         except TimeoutError:
-            self._leave_out(wanted, f"all assets together took longer than {ALL_WITHIN:g} s")
+            self.leave_out(wanted, f"all assets together took longer than {ALL_WITHIN:g} s")
         self._seconds -= asyncio.get_running_loop().time() - began
-        self._leave_out(wanted[room:], f"a document may refer to at most {MOST} assets")
+        self.leave_out(wanted[room:], f"a document may refer to at most {MOST} assets")
+        self.check()
+
+    async def one(self, url: str, until: float) -> dict[str, Any]:
+        """Fetch this one unless it is there, until that time of the loop; for an engine that asks as it goes."""
+        if url in self.found:
+            return self.found[url]
+        if self._asked >= MOST:  # one entry for all of the rest, for a script may ask for ever
+            url = "everything else"
+            self.leave_out([url], f"a document may refer to at most {MOST} assets")
+            return self.found[url]
+        self._asked += 1
+        try:
+            async with asyncio.timeout_at(until):
+                await self._get(url)
+        except TimeoutError:
+            self.leave_out([url], "all assets together took longer than half of the time limit")
+        return self.found[url]
+
+    def leave_out(self, urls: Iterable[str], reason: str) -> None:
+        """Do without these."""
+        for url in urls:
+            if url not in self.found:
+                self._failed = self._failed or AssetsTooLarge(f"{url[:200]} cannot be had: {reason}")
+                self.found[url] = {"error": reason}
+
+    def check(self) -> None:
+        """Raise what kept an asset from being had, if the job says that it needs all of them."""
         if self._required and self._failed is not None:
             raise self._failed
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Those that could not be had, and why."""
+        return {url: found["error"] for url, found in self.found.items() if "error" in found}
 
     async def _get(self, url: str) -> None:
         async with self._slots:
@@ -66,12 +101,6 @@ class Assets:
             self._bytes -= len(response.body)
             raise AssetsTooLarge(f"all assets together are larger than {limits.assets_total_bytes} bytes")
         return {"body": response.body, "type": response.headers.get("content-type", "application/octet-stream")}
-
-    def _leave_out(self, urls: Iterable[str], reason: str) -> None:
-        for url in urls:
-            if url not in self.found:
-                self._failed = self._failed or AssetsTooLarge(f"{url[:200]} cannot be had: {reason}")
-                self.found[url] = {"error": reason}
 
 
 class AssetsTooLarge(Rejected):

@@ -30,7 +30,7 @@ from weasyprint.urls import URLFetcher, URLFetcherResponse, iri_to_uri
 from holdfast.domain.errors import HandlerError
 from holdfast.handlers.pdf.errors import LayoutFailed
 from holdfast.handlers.pdf.style import page_css, with_counters
-from holdfast.handlers.pdf.template import fill
+from holdfast.handlers.pdf.template import filled
 
 _MOST_WARNINGS = 50
 _DATA = re.compile(r"(data:[\w/+.-]{0,40})[^\s']*")
@@ -72,7 +72,7 @@ def _guard_pictures() -> None:
 
 def _html(request: Mapping[str, Any]) -> str | bytes:
     if request["template"] is not None:
-        return fill(request["template"], request["data"], request["limits"]["html"])
+        return filled(request)
     html: str | bytes = request["html"]
     return html
 

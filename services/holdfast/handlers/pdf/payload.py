@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from holdfast.handlers.source import WebAddress
 
@@ -26,6 +26,11 @@ Variant = Literal[
     "pdf/ua-2",
 ]
 """What WeasyPrint 68 and later writes, without PDF/X, which needs colour profiles that a job cannot bring."""
+
+ENGINES = "pdf_engines"
+"""Key of the validation context: the engines that this installation has."""
+ONLY = {"weasyprint": ("metadata", "variant"), "chromium": ("javascript", "wait_for", "background")}
+"""What only one engine has."""
 
 
 def _pdf_name(value: str) -> str:
@@ -65,6 +70,13 @@ class Metadata(_Strict):
     """A BCP 47 tag, such as `en` or `de-CH`. PDF/UA asks for it."""
 
 
+class Selector(_Strict):
+    """An element to wait for."""
+
+    selector: str = Field(min_length=1, max_length=500)
+    """A CSS selector, such as `#chart svg`."""
+
+
 class PdfPayload(_Strict):
     """Exactly one of `html`, `url` and `template` (which is filled in with `data`)."""
 
@@ -89,7 +101,42 @@ class PdfPayload(_Strict):
         "document.pdf"
     )
     """Of the artifact."""
-    engine: Literal["weasyprint"] = "weasyprint"
+    engine: Literal["weasyprint", "chromium"] = "weasyprint"
+    """`chromium` where the installation has it: for pages that need JavaScript, and for long documents."""
+    time_limit: float | None = Field(default=None, gt=0, le=3600)
+    """Seconds for the layout, with `chromium` for loading too. Never more than the installation's own limit."""
+    javascript: bool = False
+    """Whether the page's scripts run. Only with `chromium`, as are the following."""
+    wait_for: Literal["load", "network-idle", "ready"] | Selector = "load"
+    """When the page is printed: once it is loaded, once it has asked for nothing more for half a second, once it has
+    set `window.holdfastReady = true`, or once it has an element; the last two take `javascript`."""
+    background: bool = True
+    """Whether background colours and pictures are printed."""
+
+    @field_validator("engine")
+    @classmethod
+    def _is_installed(cls, engine: str, info: ValidationInfo) -> str:
+        """At submit, where the context says what the installation has."""
+        engines = (info.context or {}).get(ENGINES)
+        if engines is not None and engine not in engines:
+            raise ValueError(
+                f"this installation has no {engine}; use {' or '.join(engines)}, or ask its operator to install "
+                "Chromium for the render workers and to set HOLDFAST_CHROMIUM"
+            )
+        return engine
+
+    @model_validator(mode="after")
+    def _of_the_engine(self) -> PdfPayload:
+        """An option that the engine does not have is an error, not a silence."""
+        other = "weasyprint" if self.engine == "chromium" else "chromium"
+        foreign = [name for name in ONLY[other] if name in self.model_fields_set]
+        if foreign:
+            raise ValueError(
+                f"{' and '.join(foreign)}: only the engine {other} has that; leave it out, or give engine {other}"
+            )
+        if not self.javascript and (self.wait_for == "ready" or isinstance(self.wait_for, Selector)):
+            raise ValueError("wait_for ready or an element needs the page's scripts; give javascript: true")
+        return self
 
     @model_validator(mode="after")
     def _exactly_one(self) -> PdfPayload:

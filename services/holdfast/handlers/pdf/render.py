@@ -1,6 +1,7 @@
 """`pdf.render`: HTML, a web page or a template with its data, laid out as a PDF.
 
-Layout runs in an isolated child (`engine`, which says how assets get there). Nothing of WeasyPrint is imported here.
+WeasyPrint lays out in an isolated child (`engine`, which says how assets get there), and nothing of it is imported
+here; `chromium` is the way through the other engine.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from holdfast.domain.attempt import Outcome, Succeeded
 from holdfast.domain.backoff import RetryPolicy
 from holdfast.handlers.isolated import blaming, outcome_of
 from holdfast.handlers.pdf.assets import Assets
+from holdfast.handlers.pdf.chromium import printed
 from holdfast.handlers.pdf.errors import AssetRefused, HtmlTooLarge
 from holdfast.handlers.pdf.payload import PdfPayload
 from holdfast.handlers.source import fetch
@@ -42,8 +44,13 @@ class PdfRender:
     async def run(self, context: Context, payload: PdfPayload) -> Outcome:
         """Get the HTML, lay it out in as many rounds as its assets take, store the PDF."""
         request = await _request(context, payload)
+        assets = Assets(context, required=payload.require_assets)
+        seconds = min(context.limits.pdf_timeout, payload.time_limit or context.limits.pdf_timeout)
         try:
-            made = await _rendered(context, request, Assets(context, required=payload.require_assets))
+            if payload.engine == "chromium":
+                made = await printed(context, payload, request, assets, seconds)
+            else:
+                made = await _rendered(context, request, assets, seconds)
         except (IsolatedTimeout, IsolatedCrash) as death:
             return outcome_of(death)
         if payload.require_assets and made["left_out"]:
@@ -75,10 +82,9 @@ async def _request(context: Context, payload: PdfPayload) -> dict[str, Any]:
     return request
 
 
-async def _rendered(context: Context, request: dict[str, Any], assets: Assets) -> Mapping[str, Any]:
-    """All rounds together have `limits.pdf_timeout`; the fetches between them do not count."""
+async def _rendered(context: Context, request: dict[str, Any], assets: Assets, left: float) -> Mapping[str, Any]:
+    """All rounds together have the seconds that are `left`; the fetches between them do not count."""
     clock = asyncio.get_running_loop().time
-    left = context.limits.pdf_timeout
     for number in range(ROUNDS + 1):
         began = clock()
         async with context.downstream(DOWNSTREAM) as call:

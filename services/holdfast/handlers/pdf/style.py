@@ -30,9 +30,9 @@ def page_css(page: Mapping[str, Any], bands: Mapping[str, str]) -> str:
     return css + (_COUNTERS if bands else "")
 
 
-def with_counters(band: str) -> str:
-    """The band's HTML with its placeholders as elements that count."""
-    for placeholder, name in (("{pages}", "holdfast-pages"), ("{page}", "holdfast-page")):
+def with_counters(band: str, *, page: str = "holdfast-page", pages: str = "holdfast-pages") -> str:
+    """The band's HTML with its placeholders as elements that count, by their classes."""
+    for placeholder, name in (("{pages}", pages), ("{page}", page)):
         band = band.replace(placeholder, f'<span class="{name}"></span>')
     return band
 

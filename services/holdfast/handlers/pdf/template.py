@@ -18,6 +18,11 @@ from holdfast.handlers.pdf.errors import HtmlTooLarge, TemplateFailed, TemplateI
 _NAME = "<template>"
 
 
+def filled(request: Mapping[str, Any]) -> str:
+    """`fill`, as a call of its own."""
+    return fill(request["template"], request["data"], request["limits"]["html"])
+
+
 def fill(template: str, data: Mapping[str, Any], limit: int) -> str:
     """The HTML, at most `limit` bytes of it; gives up as soon as it grows past that."""
     environment = ImmutableSandboxedEnvironment(autoescape=True, undefined=StrictUndefined)

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from imagepdf_world import World
 
 from holdfast.adapters.isolation.pool import SubprocessIsolation
+from imagepdf_world import World
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from imagepdf_world import World
 
 from holdfast.domain.errors import Rejected, TryLater
 from holdfast.handlers.source import Source, load
 from holdfast.ports.egress import TooLarge, Unreachable
 from holdfast.ports.limits import Limits
+from imagepdf_world import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 URL = "https://user:secret@example.com/a.jpg?token=secret"

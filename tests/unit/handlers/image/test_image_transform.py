@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from imagepdf_world import World
 from PIL import Image, ImageDraw
 
 from holdfast.domain.attempt import Bury, Retry, Succeeded
@@ -21,6 +20,7 @@ from holdfast.domain.errors import Rejected
 from holdfast.handlers.image import ImageTransform
 from holdfast.handlers.image.payload import ImagePayload
 from holdfast.ports.limits import Limits
+from imagepdf_world import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DEMO = Path(__file__).parents[4] / "examples" / "demo"

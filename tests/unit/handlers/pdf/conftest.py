@@ -1,17 +1,12 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "image"))
-
-from imagepdf_world import World
-
 from holdfast.adapters.isolation.pool import SubprocessIsolation
+from imagepdf_world import World
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

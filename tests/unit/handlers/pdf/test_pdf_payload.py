@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from holdfast.handlers.pdf.payload import PdfPayload, Variant
+from holdfast.handlers.pdf.payload import ENGINES, PdfPayload, Variant
 
 
 def test_every_variant_is_one_that_weasyprint_has() -> None:
@@ -28,7 +28,19 @@ def test_every_variant_is_one_that_weasyprint_has() -> None:
         ({"html": "x", "base_url": "/srv"}, ("base_url",), "http or https"),
         ({"html": "x", "variant": "pdf/x-4"}, ("variant",), "pdf/a-3u"),
         ({"html": "x", "name": "../up.pdf"}, ("name",), "pattern"),
-        ({"html": "x", "engine": "chromium"}, ("engine",), "weasyprint"),
+        ({"html": "x", "engine": "prince"}, ("engine",), "weasyprint"),
+        ({"html": "x", "javascript": True}, (), "javascript: only the engine chromium has that"),
+        (
+            {"html": "x", "background": False, "wait_for": "load"},
+            (),
+            "wait_for and background: only",
+        ),
+        ({"html": "x", "engine": "chromium", "variant": "pdf/a-3b"}, (), "variant: only the engine weasyprint"),
+        ({"html": "x", "engine": "chromium", "metadata": {"title": "x"}}, (), "metadata: only the engine weasyprint"),
+        ({"html": "x", "engine": "chromium", "wait_for": "ready"}, (), "javascript: true"),
+        ({"html": "x", "engine": "chromium", "wait_for": {"selector": "#a"}}, (), "javascript: true"),
+        ({"html": "x", "engine": "chromium", "javascript": True, "wait_for": "idle"}, ("wait_for",), "network-idle"),
+        ({"html": "x", "time_limit": 0}, ("time_limit",), "greater than 0"),
         ({"html": "x", "heder": "y"}, ("heder",), "Extra"),
     ],
 )
@@ -36,8 +48,16 @@ def test_a_wrong_payload_is_found_at_submit_and_named(payload: dict[str, Any], a
     with pytest.raises(ValidationError) as caught:
         PdfPayload.model_validate(payload)
     error = caught.value.errors()[0]
-    assert error["loc"] == at
+    assert error["loc"][: len(at)] == at
     assert word in error["msg"]
+
+
+def test_an_engine_that_the_installation_lacks_is_refused_with_advice_at_submit_only() -> None:
+    asked = {"html": "x", "engine": "chromium"}
+    with pytest.raises(ValidationError, match=r"no chromium; use weasyprint.*HOLDFAST_CHROMIUM"):
+        PdfPayload.model_validate(asked, context={ENGINES: ("weasyprint",)})
+    assert PdfPayload.model_validate(asked, context={ENGINES: ("weasyprint", "chromium")}).engine == "chromium"
+    assert PdfPayload.model_validate(asked).engine == "chromium"
 
 
 def test_the_handler_itself_never_loads_weasyprint() -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pypdf
 import pytest
-from imagepdf_world import World
 from PIL import Image
 
 from holdfast.domain.attempt import Bury, Outcome, Retry, Succeeded
@@ -20,6 +19,7 @@ from holdfast.domain.errors import Rejected, TryLater
 from holdfast.handlers.pdf import PdfRender
 from holdfast.handlers.pdf.payload import PdfPayload
 from holdfast.ports.limits import Limits
+from imagepdf_world import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DEMO = Path(__file__).parents[4] / "examples" / "demo"
