@@ -13,6 +13,7 @@ from uuid import UUID
 from holdfast.domain.attempt import Claim, Outcome, Refusal, Ticket
 from holdfast.domain.backoff import RetryPolicy
 from holdfast.domain.dead_letter import DeadLetter, DeadReason, Failure
+from holdfast.domain.endpoint import Endpoint
 from holdfast.domain.job import Job, job_id
 from holdfast.domain.request import JobRequest
 from holdfast.domain.settlement import Settlement, decide
@@ -70,6 +71,19 @@ def make_job(*, now: datetime | None = None, queue: str = "image", **changes: An
     changes.setdefault("key", f"key-{number}-{secrets.token_hex(4)}")
     lane = changes.pop("lane", None)
     return make_request(**changes).job(growing_id(int(moment.timestamp() * 1000), number), queue, moment, lane)
+
+
+def make_endpoint(**changes: Any) -> Endpoint:
+    """An endpoint of its own id; `changes` override its fields."""
+    moment = datetime.now(UTC)
+    values: dict[str, Any] = {
+        "id": growing_id(int(moment.timestamp() * 1000), next(_numbers)),
+        "tenant": "acme",
+        "url": "https://hooks.example.com/in",
+        "created_at": moment,
+        "since": moment,
+    }
+    return Endpoint(**values | changes)
 
 
 def settlement(claim: Claim, outcome: Outcome, *, draw: float = 0.0, policy: RetryPolicy | None = None) -> Settlement:

@@ -26,6 +26,7 @@ from holdfast.adapters.postgres.audit import PostgresAudit
 from holdfast.adapters.postgres.census import PostgresCensus
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.dead_letters import PostgresDeadLetters
+from holdfast.adapters.postgres.endpoints import PostgresEndpoints
 from holdfast.adapters.postgres.job_secrets import PostgresJobSecrets
 from holdfast.adapters.postgres.keys import PostgresKeys
 from holdfast.adapters.postgres.leadership import PostgresLeadership
@@ -45,6 +46,7 @@ from holdfast.adapters.redis.link import RedisLink
 from holdfast.adapters.vault import FernetVault
 from holdfast.domain.backlog import BacklogLimits
 from holdfast.domain.downstream_policy import Policies
+from holdfast.domain.endpoint import Patience
 from holdfast.domain.errors import HoldfastError
 from holdfast.engine.admission import Admission
 from holdfast.engine.backlog_bound import BacklogBound
@@ -57,12 +59,14 @@ from holdfast.engine.issue_keys import IssueKeys
 from holdfast.engine.meter import Meter, RateLimits
 from holdfast.engine.outbox_bound import OutboxBound
 from holdfast.engine.overview import Look, Watch
+from holdfast.engine.receivers import EndpointReceivers
 from holdfast.engine.reseal import Reseal
 from holdfast.engine.retain import Retain
 from holdfast.engine.run import RunHandler
 from holdfast.engine.submit import Submit
 from holdfast.handlers.pdf.payload import ENGINES
 from holdfast.handlers.registry import installed
+from holdfast.handlers.webhook.probe import Probe
 from holdfast.ports.clock import SystemClock
 from holdfast.ports.downstreams import Worker
 from holdfast.ports.faults import NO_FAULTS, Faults
@@ -135,7 +139,7 @@ async def reseal(settings: Settings) -> AsyncIterator[Reseal]:
     sealing = vault(settings)
     db = database(settings, pool=1)
     try:
-        yield Reseal(PostgresJobSecrets(db), installed(), sealing)
+        yield Reseal(PostgresJobSecrets(db), PostgresEndpoints(db), installed(), sealing)
     finally:
         await db.close()
 
@@ -151,6 +155,7 @@ async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
         closing.callback(rabbit.close)
         broker = RabbitCensus(rabbit)
         admission = _admission(core, broker)
+        receivers = _receivers(core, db)
         submit = Submit(
             core.ledger,
             gate,
@@ -161,6 +166,7 @@ async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
             admission,
             core.faults,
             _offers(settings),
+            receivers,
         )
         keys = PostgresKeys(db)
         yield ApiRuntime(
@@ -171,6 +177,7 @@ async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
             keys=keys,
             issue_keys=IssueKeys(keys, core.clock),
             dead_letters=PostgresDeadLetters(db),
+            endpoints=PostgresEndpoints(db),
             audit=PostgresAudit(db),
             watch=Watch(Look(PostgresCensus(db), broker, PostgresRecent(db), core.clock)),
             breakers=RedisBreakers(redis, Policies(settings.downstreams)),
@@ -181,7 +188,7 @@ async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
 async def worker(settings: Settings, me: Worker, *, connections: int, children: int) -> AsyncIterator[Execute]:
     """A process that runs jobs, `me`: `connections` to the ledger, up to `children` isolated processes."""
     async with AsyncExitStack() as closing:
-        core, _ = await _core(
+        core, db = await _core(
             settings, closing, name=f"holdfast worker {worker_name()}", teller=Teller.WORKER, pool=connections
         )
         egress = AiohttpEgress(allow=settings.egress_allow)
@@ -202,6 +209,7 @@ async def worker(settings: Settings, me: Worker, *, connections: int, children: 
             settings.limits,
             core.vault,
             browser,
+            _receivers(core, db),
         )
         await closing.enter_async_context(downstreams.reporting(lambda: run.busy))
         yield Execute(
@@ -230,8 +238,19 @@ async def steward(settings: Settings) -> AsyncIterator[StewardRuntime]:
         census = management(settings)
         closing.callback(census.close)
         conservation = Conservation(PostgresCensus(db), RabbitCensus(census), core.outbox, core.dispatch)
+        egress = AiohttpEgress(allow=settings.egress_allow)
+        closing.push_async_callback(egress.close)
+        endpoints = PostgresEndpoints(db)
         yield StewardRuntime(
-            core, leadership, dead_queue, bury, topology, conservation, _retain(core, PostgresRetention(db))
+            core=core,
+            leadership=leadership,
+            dead_queue=dead_queue,
+            bury=bury,
+            topology=topology,
+            conservation=conservation,
+            retain=_retain(core, PostgresRetention(db)),
+            endpoints=endpoints,
+            probe=Probe(endpoints, _receivers(core, db), egress, core.clock, _patience(settings)),
         )
 
 
@@ -306,6 +325,19 @@ def _admission(core: Core, broker: RabbitCensus) -> Admission:
 def _offers(settings: Settings) -> dict[str, tuple[str, ...]]:
     """What a job may ask for here. The operator says so: workers may be scaled to none, and start when a job waits."""
     return {ENGINES: ("weasyprint", "chromium") if settings.chromium else ("weasyprint",)}
+
+
+def _receivers(core: Core, db: Database) -> EndpointReceivers:
+    patience = _patience(core.settings)
+    return EndpointReceivers(PostgresEndpoints(db), core.vault, core.clock, patience, time.monotonic)
+
+
+def _patience(settings: Settings) -> Patience:
+    return Patience(
+        failures=settings.endpoint_failures,
+        lasting=timedelta(seconds=settings.endpoint_failing_for),
+        probe_after=timedelta(seconds=settings.endpoint_probe_after),
+    )
 
 
 def _retain(core: Core, retention: Retention) -> Retain:

@@ -15,6 +15,7 @@ from holdfast.engine.meter import Meter
 from holdfast.engine.overview import Watch
 from holdfast.engine.retain import Retain
 from holdfast.engine.submit import Submit
+from holdfast.handlers.webhook.probe import Probe
 from holdfast.ports.artifacts import Artifacts
 from holdfast.ports.audit import Audit
 from holdfast.ports.broker import Broker
@@ -22,6 +23,7 @@ from holdfast.ports.clock import Clock
 from holdfast.ports.dead_letters import DeadLetters
 from holdfast.ports.dead_queue import DeadQueue
 from holdfast.ports.downstreams import Breakers
+from holdfast.ports.endpoints import Endpoints
 from holdfast.ports.faults import Faults
 from holdfast.ports.gate import Gate
 from holdfast.ports.handler import Kinds
@@ -60,6 +62,7 @@ class ApiRuntime:
     keys: Keys
     issue_keys: IssueKeys
     dead_letters: DeadLetters
+    endpoints: Endpoints
     audit: Audit
     watch: Watch
     breakers: Breakers
@@ -76,6 +79,8 @@ class StewardRuntime:
     topology: TopologyKeeper
     conservation: Conservation
     retain: Retain
+    endpoints: Endpoints
+    probe: Probe
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,18 @@ class Settings(BaseSettings):
     """What secrets are encrypted with at rest, as JSON, newest first: `["…"]`. Must be set in production, the same for
     every process. `holdfast secrets new-key` makes one, `holdfast secrets reseal` moves the ledger to the newest."""
 
+    # Webhook endpoints
+    endpoint_failures: int = Field(default=20, ge=1)
+    """Attempts in a row that must have failed before an endpoint is disabled,"""
+    endpoint_failing_for: float = Field(default=3600.0, ge=0)
+    """and how long ago the last success must be. Both must be reached."""
+    endpoint_probe_after: float = Field(default=60.0, gt=0)
+    """Wait before an endpoint that was disabled for failing is probed; each further wait is twice as long, up to an
+    hour."""
+    endpoint_ramp: int = Field(default=10, ge=1)
+    """Parked jobs that an endpoint gets in the second in which it is enabled again; twice as many in the next second,
+    three times as many in the third, and so on."""
+
     # Egress
     egress_allow: tuple[str, ...] = ()
     """Networks (CIDR) that the egress guard opens besides the public internet, as JSON: `["127.0.0.1/32"]`."""

@@ -9,9 +9,11 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from holdfast.adapters.memory.dead_letters import MemoryDeadLetters
+from holdfast.adapters.memory.endpoints import MemoryEndpoints
 from holdfast.adapters.memory.ledger import MemoryLedger
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.dead_letters import PostgresDeadLetters
+from holdfast.adapters.postgres.endpoints import PostgresEndpoints
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.outbox import PostgresOutbox
 from holdfast.domain.attempt import Bury, Claim, Outcome
@@ -20,6 +22,7 @@ from holdfast.domain.envelope import Envelope
 from holdfast.domain.job import Job
 from holdfast.ports.clock import SystemClock
 from holdfast.ports.dead_letters import DeadLetters
+from holdfast.ports.endpoints import Endpoints
 from holdfast.ports.ledger import Ledger
 from holdfast.ports.outbox import Outbox
 from ledger_world import FATAL, LEASE, granted, make_job, make_letter, settlement, ticket_of
@@ -35,6 +38,7 @@ class Stores:
     ledger: Ledger
     outbox: Outbox
     dead_letters: DeadLetters
+    endpoints: Endpoints
     age: Age
     """Makes the job and its outbox rows older by so much: a store tells its own time."""
     tenant: str = field(default_factory=lambda: f"tenant-{secrets.token_hex(4)}")
@@ -49,7 +53,7 @@ class Stores:
                 if row.job_id == job.id:
                     memory.outbox[key] = replace(row, enqueued_at=row.enqueued_at - by)
 
-        return cls(memory, memory, MemoryDeadLetters(memory), age)
+        return cls(memory, memory, MemoryDeadLetters(memory), MemoryEndpoints(memory), age)
 
     @classmethod
     def in_postgres(cls, database: Database) -> Stores:
@@ -57,7 +61,13 @@ class Stores:
             await database.all("UPDATE jobs SET since = since - $2::interval WHERE id = $1", job.id, by)
             await database.all("UPDATE outbox SET created_at = created_at - $2::interval WHERE job_id = $1", job.id, by)
 
-        return cls(PostgresLedger(database), PostgresOutbox(database), PostgresDeadLetters(database), age)
+        return cls(
+            PostgresLedger(database),
+            PostgresOutbox(database),
+            PostgresDeadLetters(database),
+            PostgresEndpoints(database),
+            age,
+        )
 
     def new(self, **changes: Any) -> Job:
         return make_job(**{"tenant": self.tenant} | changes)

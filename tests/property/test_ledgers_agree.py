@@ -50,6 +50,7 @@ OUTCOMES: list[Outcome] = [
     Retry(BROKEN, after=HOUR),
     Park(timedelta(seconds=1), "busy"),
     Park(HOUR, "busy"),
+    Park(HOUR, "disabled", parked_by=UUID(int=1)),
     Bury(FATAL),
 ]
 INDEX = st.integers(0, 63)

@@ -20,6 +20,7 @@ from holdfast.api import (
     console,
     dead_letters,
     docs_page,
+    endpoints,
     health,
     jobs,
     keys,
@@ -78,7 +79,7 @@ def create(settings: Settings) -> FastAPI:
     if settings.shed_load:
         app.add_middleware(Shedding)
     app.add_middleware(BodyLimit, limit=lambda path: _body_limit(settings, path))
-    modules = (jobs, uploads, dead_letters, kinds, stats, keys, audit, health, metrics, docs_page)
+    modules = (jobs, uploads, dead_letters, endpoints, kinds, stats, keys, audit, health, metrics, docs_page)
     for module in modules:
         app.include_router(module.router)
     console.install(app)

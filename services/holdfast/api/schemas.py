@@ -64,6 +64,15 @@ PDF_EXAMPLE: JsonDict = {
     "kind": "pdf.render",
     "payload": {"template": "<h1>Invoice {{ number }}</h1>", "data": {"number": 42}, "name": "invoice.pdf"},
 }
+ENDPOINT_EXAMPLE: JsonDict = {
+    "kind": "webhook.dispatch",
+    "payload": {
+        "endpoint_id": "0190c2f0-0000-7000-8000-000000000001",
+        "event_type": "order.paid",
+        "body": {"order": 42},
+        "ordering_key": "order-42",
+    },
+}
 WEBHOOK_EXAMPLE: JsonDict = {
     "kind": "webhook.dispatch",
     "payload": {
@@ -80,7 +89,7 @@ class JobIn(BaseModel):
     """A job to be done."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [IMAGE_EXAMPLE, PDF_EXAMPLE, WEBHOOK_EXAMPLE]}
+        extra="forbid", json_schema_extra={"examples": [IMAGE_EXAMPLE, PDF_EXAMPLE, WEBHOOK_EXAMPLE, ENDPOINT_EXAMPLE]}
     )
 
     kind: Annotated[str, Field(max_length=100, description="Which handler runs it; `GET /v1/kinds` lists them.")]
@@ -190,6 +199,7 @@ class JobOut(BaseModel):
     max_attempts: int
     idempotency_key: str
     callback_url: str | None
+    parked_by: Annotated[UUID | None, Field(description="The endpoint that it waits for, until it is enabled.")]
     ordering_key: Annotated[str | None, Field(description="It runs after the earlier jobs of its key.")]
     tags: list[str]
     created_at: datetime
@@ -299,6 +309,7 @@ def job_out(job: Job, max_attempts: int, links: Mapping[str, str]) -> dict[str, 
         "max_attempts": max_attempts + job.spent_before,
         "idempotency_key": job.idempotency_key,
         "callback_url": job.callback_url,
+        "parked_by": job.parked_by,
         "ordering_key": job.payload.get("ordering_key") if job.lane else None,
         "tags": list(job.tags),
         "created_at": job.created_at,

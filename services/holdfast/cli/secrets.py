@@ -29,8 +29,9 @@ def reseal() -> None:
     """Seal every secret in the ledger with the newest key; then older keys can go. Safe to stop and run again."""
     from holdfast import bootstrap
 
-    async def main() -> int:
+    async def main() -> tuple[int, int]:
         async with bootstrap.reseal(settings_or_exit()) as work:
-            return await work.jobs()
+            return await work.endpoints(), await work.jobs()
 
-    say(f"{asyncio.run(main())} jobs sealed with the newest key; all others were already")
+    endpoints, jobs = asyncio.run(main())
+    say(f"{endpoints} endpoints and {jobs} jobs sealed with the newest key; all others were already")

@@ -19,7 +19,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from holdfast.client import Attempt, AuditEntry, DeadLetter, DeadLetterGroup, Failure, Job, Kind
+    from holdfast.client import Attempt, AuditEntry, DeadLetter, DeadLetterGroup, Endpoint, Failure, Job, Kind
 
 STATE_STYLE: Mapping[str, str] = {
     "blocked": "dim cyan",
@@ -31,6 +31,11 @@ STATE_STYLE: Mapping[str, str] = {
     "succeeded": "green",
     "cancelled": "dim",
     "failed": "red",
+    "enabled": "green",
+    "disabled": "yellow",
+    "failing": "red",
+    "gone": "red",
+    "deleted": "dim",
     "dead": "bold red",
 }
 WIDE = 220
@@ -84,6 +89,7 @@ def job_details(job: Job) -> Table:
         "priority": job.priority,
         "key": job.idempotency_key,
         "tags": " ".join(job.tags),
+        "parked by": job.parked_by,
         "ordering": job.ordering_key,
         "callback": job.callback_url,
         "created": job.created_at,
@@ -257,6 +263,38 @@ def audit_table(entries: Iterable[AuditEntry]) -> Table:
         deed = entry.action, entry.target, entry.outcome, entry.reason or "", about
         _row(table, when(entry.at), actor, entry.actor.role, *deed)
     return table
+
+
+def endpoints_table(endpoints: Iterable[Endpoint]) -> Table:
+    """One row for each endpoint."""
+    table = _table("id", "state", "url", "event types", "failures", "since", "description")
+    for it in endpoints:
+        types = " ".join(it.event_types) or "all"
+        _row(table, it.id, state(it.state), it.url, types, str(it.failures), when(it.since), it.description)
+    return table
+
+
+def endpoint_details(endpoint: Endpoint) -> Table:
+    """All there is about one endpoint."""
+    signing = [f"since {when(it.created_at)}, until {when(it.expires_at) or 'rotated'}" for it in endpoint.secrets]
+    return _details(
+        {
+            "id": endpoint.id,
+            "url": endpoint.url,
+            "description": endpoint.description,
+            "state": state(endpoint.state),
+            "since": endpoint.since,
+            "why": endpoint.why,
+            "event types": " ".join(endpoint.event_types) or "all",
+            "headers": " ".join(endpoint.header_names),
+            "signed by": "; ".join(signing),
+            "failures": endpoint.failures,
+            "failing since": endpoint.failing_since,
+            "next probe": endpoint.next_probe_at,
+            "parked jobs": endpoint.parked_jobs,
+            "created": endpoint.created_at,
+        }
+    )
 
 
 def _json(value: Any) -> str:

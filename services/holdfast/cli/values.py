@@ -39,6 +39,16 @@ def payload(text: str) -> Mapping[str, Any]:
     return value
 
 
+def headers(texts: list[str] | None) -> Mapping[str, str] | None:
+    """`Name: value` each; None where none is given."""
+    if not texts:
+        return None
+    pairs = [text.partition(":") for text in texts]
+    if wrong := [text for text, (_, colon, _) in zip(texts, pairs, strict=True) if not colon]:
+        raise typer.BadParameter(f"{wrong[0].split(maxsplit=1)[0]!r} is not a header such as 'X-Shop: harbour'")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
 def duration(text: str) -> timedelta:
     """`90`, `90s`, `30m`, `2h`, `3d` or `1w`."""
     match = _DURATION.fullmatch(text.strip())

@@ -9,6 +9,7 @@ It needs httpx and pydantic, and nothing else of this package.
 """
 
 from holdfast.client.client import Holdfast
+from holdfast.client.endpoints import Endpoint
 from holdfast.client.errors import (
     ClientError,
     CorruptDownload,
@@ -49,6 +50,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetterFilter",
     "DeadLetterGroup",
+    "Endpoint",
     "Failure",
     "ForeignAnswer",
     "Holdfast",

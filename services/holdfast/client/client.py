@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import httpx
 
+from holdfast.client.endpoints import Endpoints
 from holdfast.client.errors import CorruptDownload, WaitTimeout
 from holdfast.client.models import (
     Attempt,
@@ -31,7 +32,7 @@ from holdfast.client.models import (
     Readiness,
     Upload,
 )
-from holdfast.client.operations import Operations, part
+from holdfast.client.operations import part
 from holdfast.client.patience import Patience
 from holdfast.client.wire import IN_FLIGHT, OVERLOADED, Repeat, Wire
 
@@ -43,7 +44,7 @@ BATCH = 1000
 """Most jobs in one batch."""
 
 
-class Holdfast(Operations):
+class Holdfast(Endpoints):
     """A connection to the api at `url`. Use it as a context manager, or call `close`. Not for sharing across threads
     while it is being closed; otherwise thread-safe, as httpx is.
     """

@@ -55,6 +55,7 @@ class Job(_Answer):
     max_attempts: int | None = None
     idempotency_key: str | None = None
     callback_url: str | None = None
+    parked_by: str | None = None
     ordering_key: str | None = None
     tags: tuple[str, ...] = ()
     created_at: datetime

@@ -59,7 +59,7 @@ class Operations:
 
     def replay(self, letter_id: str, *, priority: Priority | None = None, reason: str | None = None) -> Job:
         """Run the letter's job again: same id, same key, a fresh attempt budget."""
-        body = _given(priority=priority, reason=reason)
+        body = given(priority=priority, reason=reason)
         path = f"/v1/dead-letters/{part(letter_id)}/replay"
         return self._wire.parse(Job, self._wire.call("POST", path, repeat=Repeat.UNSENT, json=body))
 
@@ -84,7 +84,7 @@ class Operations:
 
         Without `limit` that is all of them. The api answers when it is done, so ask for many in several calls.
         """
-        asked = _given(limit=limit, rate=rate, priority=priority, reason=reason)
+        asked = given(limit=limit, rate=rate, priority=priority, reason=reason)
         body = {"filter": only.body(), "dry_run": dry_run} | asked
         duration = 60.0 + (0.0 if dry_run else (limit or MANY) / (rate or UNHURRIED))
         response = self._wire.call(
@@ -112,7 +112,7 @@ class Operations:
         yield from self._pages("/v1/audit", query, AuditPage, limit)
 
     def _pages(self, path: str, query: Mapping[str, Any], page: type[Page], limit: int | None) -> Iterator[Any]:
-        params = _given(**query)
+        params = given(**query)
         left = limit
         while left is None or left > 0:
             size = PAGE if left is None else min(PAGE, left)
@@ -130,6 +130,6 @@ def part(text: str) -> str:
     return quote(text, safe="")
 
 
-def _given(**values: Any) -> dict[str, Any]:
+def given(**values: Any) -> dict[str, Any]:
     """Those that are not left open."""
     return {name: value for name, value in values.items() if value is not None}

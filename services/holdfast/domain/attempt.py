@@ -92,8 +92,8 @@ class Attempt:
     detail: Mapping[str, Any] | None = None
     """What the handler wants kept of this attempt, such as a webhook's response."""
     parked: int = 0
-    """How often in a row the job was parked up to this attempt, which stands for all of them: it began with the first,
-    and has the number and the reason of the last."""
+    """How often in a row the job was parked up to this attempt, which stands for all of them: it began with the first
+    (the last, where that waits for an endpoint), and has the number and the reason of the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,8 @@ class Park:
     wait: timedelta
     why: str
     detail: Mapping[str, Any] | None = None
+    parked_by: UUID | None = None
+    """The endpoint whose enabling ends the wait sooner."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,12 @@ class AuditAction(StrEnum):
     KEY_REVOKE = "key.revoke"
     BREAKER_OVERRIDE = "breaker.override"
     BREAKER_RELEASE = "breaker.release"
+    ENDPOINT_CREATE = "endpoint.create"
+    ENDPOINT_CHANGE = "endpoint.change"
+    ENDPOINT_DELETE = "endpoint.delete"
+    ENDPOINT_ROTATE_SECRET = "endpoint.rotate-secret"  # noqa: S105 - a deed
+    ENDPOINT_ENABLE = "endpoint.enable"
+    ENDPOINT_DISABLE = "endpoint.disable"
     RECONCILE = "ledger.reconcile"
 
 

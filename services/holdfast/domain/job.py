@@ -89,6 +89,8 @@ class Job:
     """Attempts that do not count against the budget: those before the last replay, and parked ones."""
     lane: str | None = None
     """Runs after the earlier jobs of its lane (`domain.lane`)."""
+    parked_by: UUID | None = None
+    """The endpoint that it waits for, until it is enabled again."""
 
     def move(self, to: JobState, **changes: Any) -> Job:
         """Return the job in state `to` with `changes` applied; raise IllegalTransition off the map."""

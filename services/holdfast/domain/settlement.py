@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
+from uuid import UUID
 
 from holdfast.domain.attempt import AttemptState, Bury, Claim, Outcome, Park, Retry, Succeeded
 from holdfast.domain.backoff import BrokerWait, LedgerWait, RetryPolicy, Wait, place
@@ -35,6 +36,8 @@ class Settlement:
     """A job to accept in the same transaction: the callback of one that has ended."""
     unspent: int = 0
     """Attempts to leave out of the budget: 1 for a parked one, which numbers a ticket but costs nothing."""
+    parked_by: UUID | None = None
+    """The endpoint that a parked job waits for."""
 
     @property
     def dead(self) -> bool:
@@ -55,8 +58,8 @@ def decide(claim: Claim, outcome: Outcome, policy: RetryPolicy, now: datetime, d
                 return _bury(claim, replace(failure, reason=failure.reason or DeadReason.EXHAUSTED), detail)
             failure = replace(failure, reason=None)
             return _wait(claim, wait, AttemptState.FAILED, now, failure, detail)
-        case Park(at_least, why, detail):
-            return _park(claim, at_least, {"parked": why, **(detail or {})}, policy, now, draw)
+        case Park():
+            return _park(claim, outcome, policy, now, draw)
         case Bury(failure, detail):
             return _bury(claim, replace(failure, reason=failure.reason or DeadReason.REJECTED), detail)
         case _:
@@ -67,20 +70,24 @@ def _bury(claim: Claim, failure: Failure, detail: Mapping[str, Any] | None) -> S
     return Settlement(JobState.DEAD, AttemptState.FAILED, claim.attempt, failure=failure, detail=detail)
 
 
-def _park(
-    claim: Claim, at_least: timedelta, detail: Mapping[str, Any], policy: RetryPolicy, now: datetime, draw: float
-) -> Settlement:
-    """Wait without spending an attempt; but not past the deadline, and not for ever."""
+def _park(claim: Claim, park: Park, policy: RetryPolicy, now: datetime, draw: float) -> Settlement:
+    """Wait without spending an attempt; but not past the deadline, and not for ever.
+
+    A job that an endpoint keeps waiting waits in the ledger, where it is found when the endpoint is enabled: that is
+    somebody's decision, of which a job does not lose patience.
+    """
+    detail = {"parked": park.why, **(park.detail or {})}
     deadline, since = claim.job.deadline, claim.parked_since or now
     if deadline is not None and deadline <= now:
-        late = f"the job was parked at its deadline, {deadline.isoformat()}: {detail['parked']}"
+        late = f"the job was parked at its deadline, {deadline.isoformat()}: {park.why}"
         return _bury(claim, Failure(DeadReason.EXPIRED, "Expired", late), detail)
-    if now - since >= policy.patience:
-        late = f"the job has been parked since {since.isoformat()}: {detail['parked']}; replay it when that is mended"
+    if park.parked_by is None and now - since >= policy.patience:
+        late = f"the job has been parked since {since.isoformat()}: {park.why}; replay it when that is mended"
         return _bury(claim, Failure(DeadReason.EXPIRED, "ParkedTooLong", late), detail)
-    wait = at_least if deadline is None else min(at_least, deadline - now)
-    settlement = _wait(claim, place(wait, draw), AttemptState.PARKED, now, None, detail)
-    return replace(settlement, unspent=1)
+    wait = park.wait if deadline is None else min(park.wait, deadline - now)
+    place_of = LedgerWait(wait) if park.parked_by else place(wait, draw)
+    settlement = _wait(claim, place_of, AttemptState.PARKED, now, None, detail)
+    return replace(settlement, unspent=1, parked_by=park.parked_by)
 
 
 def _wait(

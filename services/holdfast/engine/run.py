@@ -28,6 +28,7 @@ from holdfast.ports.handler import Context, Handler, Kinds
 from holdfast.ports.isolation import Isolation
 from holdfast.ports.ledger import Ledger
 from holdfast.ports.limits import Limits
+from holdfast.ports.receivers import NO_RECEIVERS, Receivers
 from holdfast.ports.vault import SecretUnreadable, Vault
 
 log = structlog.get_logger(__name__)
@@ -50,10 +51,11 @@ class RunHandler:
         limits: Limits,
         vault: Vault,
         browser: Browser | None = None,
+        receivers: Receivers = NO_RECEIVERS,
     ) -> None:
         self._kinds, self._ledger, self._artifacts = kinds, ledger, artifacts
         self._egress, self._isolation, self._downstreams = egress, isolation, downstreams
-        self._limits, self._vault, self._browser = limits, vault, browser
+        self._limits, self._vault, self._browser, self._receivers = limits, vault, browser, receivers
         self.busy = 0
         """Attempts that are under way."""
 
@@ -124,6 +126,7 @@ class RunHandler:
             limits=self._limits,
             find=find,
             browser=self._browser,
+            receivers=self._receivers,
         )
 
     def _payload(self, handler: Handler, claim: Claim) -> BaseModel:

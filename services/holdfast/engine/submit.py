@@ -37,8 +37,9 @@ from holdfast.engine.sealing import seal, unseal
 from holdfast.ports.clock import Clock
 from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.gate import Gate, Held, InFlight, Known
-from holdfast.ports.handler import Handler, Kinds, Ordered
+from holdfast.ports.handler import Addressed, Handler, Kinds, Ordered
 from holdfast.ports.ledger import Ledger
+from holdfast.ports.receivers import NO_RECEIVERS, Receivers
 from holdfast.ports.vault import SecretUnreadable, Vault
 from holdfast.telemetry import metrics
 from holdfast.telemetry.metrics import GateSaid
@@ -68,11 +69,12 @@ class Submit:
         admission: Admission | None = None,
         faults: Faults = NO_FAULTS,
         offers: Mapping[str, Any] | None = None,
+        receivers: Receivers = NO_RECEIVERS,
     ) -> None:
         """`offers` is what payloads are validated against besides themselves: what this installation has."""
         self._offers = offers
         self._ledger, self._gate, self._dispatch, self._kinds, self._clock = ledger, gate, dispatch, kinds, clock
-        self._vault, self._admission, self._faults = vault, admission, faults
+        self._vault, self._admission, self._faults, self._receivers = vault, admission, faults, receivers
         self._accept: Group[Job, Job] = Group(ledger.accept, metrics.Shared.ACCEPT)
 
     async def submit(self, request: JobRequest) -> Submission:
@@ -94,12 +96,14 @@ class Submit:
         handler, now = self._kinds.get(request.kind), self._clock.now()
         if self._admission is not None:
             self._admission.check(request, handler.queue, now)
-        lane = _lane(request, validate(handler, request, self._offers))
+        payload = validate(handler, request, self._offers)
+        lane = _lane(request, payload)
         job = self._sealed(handler, request.job(self._clock.new_id(), handler.queue, now, lane))
         if request.key is None:
+            await self._check_endpoint(job.tenant, payload)
             return await self._commit(request, job)
         seen = await self._ask_gate(request, job)
-        return seen or await self._commit_held(request, job)
+        return seen or await self._commit_held(request, job, payload)
 
     def _sealed(self, handler: Handler, job: Job) -> Job:
         """The job without secrets in clear text. Its fingerprint is of the request as it came."""
@@ -129,8 +133,16 @@ class Submit:
                 owner = await self._ledger.job_by_key(job.tenant, job.idempotency_key)
                 return self._replay(request, job, owner) if owner else None
 
-    async def _commit_held(self, request: JobRequest, job: Job) -> Submission:
+    async def _check_endpoint(self, tenant: str, payload: BaseModel) -> None:
+        """Only for a request that no earlier one has answered: what was accepted stays accepted."""
+        named = payload.endpoint_id if isinstance(payload, Addressed) else None
+        if named is not None and not await self._receivers.exists(tenant, named):
+            advice = f"there is no endpoint {named}; `GET /v1/endpoints` lists yours"
+            raise InvalidField([("/payload/endpoint_id", advice)])
+
+    async def _commit_held(self, request: JobRequest, job: Job, payload: BaseModel) -> Submission:
         try:
+            await self._check_endpoint(job.tenant, payload)
             submission = await self._commit(request, job)
         except BaseException:
             await self._tell_gate(self._gate.release(job.tenant, job.idempotency_key, job.fingerprint))

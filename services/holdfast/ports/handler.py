@@ -24,6 +24,7 @@ from holdfast.ports.downstreams import Call, Downstreams
 from holdfast.ports.egress import Egress
 from holdfast.ports.isolation import Isolation
 from holdfast.ports.limits import Limits
+from holdfast.ports.receivers import NO_RECEIVERS, Receivers
 
 DEFAULT_POLICY = RetryPolicy()
 
@@ -50,6 +51,8 @@ class Context:
     """Finds an artifact of an earlier job of the same tenant by job id and name; raises Rejected when there is none."""
     browser: Browser | None = None
     """None where the worker has none."""
+    receivers: Receivers = NO_RECEIVERS
+    """The webhook endpoints of the tenant."""
     saved: list[Artifact] = field(default_factory=list)
     """What `save` stored in this attempt; becomes `result.artifacts`."""
 
@@ -90,6 +93,13 @@ class Handler(Protocol):
     async def run(self, context: Context, payload: Any) -> Outcome:
         """Do the work of one attempt; `payload` is an instance of `Payload`."""
         ...
+
+
+@runtime_checkable
+class Addressed(Protocol):
+    """A payload that may name an endpoint of the tenant, which must exist when it is submitted."""
+
+    endpoint_id: UUID | None
 
 
 @runtime_checkable

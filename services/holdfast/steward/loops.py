@@ -21,6 +21,7 @@ from holdfast.engine.dispatch import Dispatch
 from holdfast.engine.retain import Retain
 from holdfast.ports.census import Observation
 from holdfast.ports.dead_queue import DeadQueue
+from holdfast.ports.endpoints import Endpoints
 from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.outbox import Outbox
 from holdfast.telemetry import metrics
@@ -35,6 +36,7 @@ SENT = {
     LoopName.PROMOTE: "jobs_promoted",
     LoopName.RESCUE: "jobs_rescued",
     LoopName.ADVANCE: "lanes_advanced",
+    LoopName.UNPARK: "jobs_unparked",
 }
 """How the log names what a loop sent."""
 
@@ -96,6 +98,21 @@ def advance(outbox: Outbox, dispatch: Dispatch) -> Loop:
         return await _send(dispatch, await outbox.release(await outbox.stalled(BATCH)), LoopName.ADVANCE)
 
     return Loop(LoopName.ADVANCE, 2.0, turn)
+
+
+def unpark(endpoints: Endpoints, dispatch: Dispatch, ramp: int) -> Loop:
+    """Queue the jobs of endpoints that are enabled again, `ramp` of each at first and as many more every second."""
+
+    async def turn() -> bool:
+        await _send(dispatch, await endpoints.unpark(ramp, BATCH), LoopName.UNPARK)
+        return False  # more at once would be no ramp
+
+    return Loop(LoopName.UNPARK, 1.0, turn)
+
+
+def probe(ask: Callable[[], Awaitable[bool]]) -> Loop:
+    """Ask endpoints that were disabled for failing whether they are well again."""
+    return Loop(LoopName.PROBE, 1.0, ask)
 
 
 def archive(queue: DeadQueue, bury: BuryDead, faults: Faults = NO_FAULTS) -> Loop:

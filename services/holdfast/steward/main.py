@@ -33,6 +33,8 @@ def build(runtime: StewardRuntime) -> Steward:
             loops.promote(core.outbox, core.dispatch, core.faults),
             loops.rescue(core.outbox, core.dispatch, timedelta(seconds=settings.rescue_after), core.faults),
             loops.advance(core.outbox, core.dispatch),
+            loops.unpark(runtime.endpoints, core.dispatch, settings.endpoint_ramp),
+            loops.probe(runtime.probe.turn),
             loops.conserve(runtime.conservation, CENSUS.show, settings.conserve_every),
             loops.retain(runtime.retain),
             loops.archive(runtime.dead_queue, runtime.bury, core.faults),

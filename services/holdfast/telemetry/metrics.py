@@ -59,6 +59,7 @@ class Shared(StrEnum):
 
     ACCEPT = "accept"
     CONFIRMED = "confirmed"
+    DELIVERIES = "deliveries"
 
 
 class LetterEnd(StrEnum):
@@ -76,6 +77,8 @@ class LoopName(StrEnum):
     PROMOTE = "promote"
     RESCUE = "rescue"
     ADVANCE = "advance"
+    UNPARK = "unpark"
+    PROBE = "probe"
     CONSERVE = "conserve"
     RETAIN = "retain"
     ARCHIVE = "archive"
@@ -247,8 +250,8 @@ LOOP_FAILURES = counter(
 )
 TICKETS_SENT = counter(
     "holdfast_steward_tickets",
-    "Tickets that the steward published: relayed outbox rows, promoted jobs, rescued ones, next ones of lanes.",
-    Label("loop", lambda: (LoopName.RELAY, LoopName.PROMOTE, LoopName.RESCUE, LoopName.ADVANCE)),
+    "Tickets that the steward published: relayed, promoted, rescued, unparked, next of lanes.",
+    Label("loop", lambda: (LoopName.RELAY, LoopName.PROMOTE, LoopName.RESCUE, LoopName.ADVANCE, LoopName.UNPARK)),
     by=_STEWARD,
 )
 TICKETS_REPLACED = counter(

@@ -80,9 +80,9 @@ class MemoryLedger:
             lost = record.lease_until is not None and record.lease_until < now
             if not (lost or ticket.redelivered):
                 return refusal(job.state, job.attempt, ticket)
-            record.job = replace(job, due_at=None)
+            record.job = replace(job, due_at=None, parked_by=None)
         else:
-            record.job = job.move(JobState.RUNNING, due_at=None, started_at=job.started_at or now)
+            record.job = job.move(JobState.RUNNING, due_at=None, parked_by=None, started_at=job.started_at or now)
         record.token += 1
         record.since, record.lease_until = now, now + lease
         self._log_start(record.job, worker, now)
@@ -102,6 +102,7 @@ class MemoryLedger:
             result=settlement.result,
             failure=settlement.failure,
             due_at=now + settlement.due_in if settlement.due_in is not None else None,
+            parked_by=settlement.parked_by,
             finished_at=now if settlement.job_state in ENDED else None,
         )
         record.since, record.lease_until = now, None
@@ -134,7 +135,7 @@ class MemoryLedger:
         if record is None or not _open(record.job, attempt):
             return False
         now = self.clock.now()
-        record.job = record.job.move(JobState.DEAD, failure=failure, due_at=None, finished_at=now)
+        record.job = record.job.move(JobState.DEAD, failure=failure, due_at=None, parked_by=None, finished_at=now)
         record.token += 1
         record.since, record.lease_until = now, None
         if (job_id, attempt) in self._attempts:
@@ -184,7 +185,7 @@ class MemoryLedger:
         if job.state is JobState.RUNNING:
             attempt = self._attempts[job_id, job.attempt]
             self._attempts[job_id, job.attempt] = replace(attempt, state=AttemptState.CANCELLED, finished_at=now)
-        record.job = job.move(JobState.CANCELLED, finished_at=now, due_at=None)
+        record.job = job.move(JobState.CANCELLED, finished_at=now, due_at=None, parked_by=None)
         record.token += 1
         record.since, record.lease_until = now, None
         self.outbox = {key: ticket for key, ticket in self.outbox.items() if key[0] != job_id}
@@ -302,7 +303,7 @@ class MemoryLedger:
     def requeue(self, record: Record) -> Envelope:
         """Queue the job again under a new token, with a ticket in the outbox."""
         if record.job.state is not JobState.QUEUED:
-            record.job = record.job.move(JobState.QUEUED, due_at=None)
+            record.job = record.job.move(JobState.QUEUED, due_at=None, parked_by=None)
         record.token += 1
         record.since, record.lease_until = self.clock.now(), None
         return self._ticket(record)
@@ -345,7 +346,8 @@ class MemoryLedger:
         if settlement.unspent:
             parked = self._attempts.get(before)
             if parked is not None and parked.parked:
-                ended = replace(ended, parked=parked.parked, started_at=parked.started_at)
+                began = ended.started_at if settlement.parked_by else parked.started_at
+                ended = replace(ended, parked=parked.parked, started_at=began)
                 del self._attempts[before]
             ended = replace(ended, parked=ended.parked + 1)
         self._attempts[key] = ended

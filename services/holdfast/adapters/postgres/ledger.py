@@ -57,7 +57,7 @@ WITH target AS (
   SELECT id, state, attempt, lease_until FROM jobs WHERE id = $1 FOR UPDATE
 ), granted AS (
   UPDATE jobs SET state = 'running', since = now(), token = jobs.token + 1, lease_until = now() + $5::interval,
-                  due_at = NULL, started_at = coalesce(jobs.started_at, now())
+                  due_at = NULL, parked_by = NULL, started_at = coalesce(jobs.started_at, now())
   FROM target
   WHERE jobs.id = target.id AND target.attempt = $2 AND (
     target.state IN ('queued', 'waiting')
@@ -93,7 +93,7 @@ FOLLOW_UP = f"""
 SETTLE = f"""
 WITH held AS (
   UPDATE jobs SET state = $3, since = now(), attempt = $4, result = $5::json, failure = $6::json, lease_until = NULL,
-                  due_at = now() + $7::interval, spent_before = spent_before + $14,
+                  due_at = now() + $7::interval, parked_by = $17, spent_before = spent_before + $14,
                   started_at = CASE WHEN $14 > 0 AND attempt = spent_before + 1 THEN NULL ELSE started_at END,
                   finished_at = CASE WHEN $3 IN ('succeeded', 'dead') THEN now() END
   WHERE id = $1 AND token = $2 AND state = 'running'
@@ -105,7 +105,9 @@ WITH held AS (
 ), logged AS (
   UPDATE attempts SET state = $8, failure = $6::json, detail = $9::json, finished_at = now(),
                       parked = CASE WHEN $14 > 0 THEN 1 + coalesce((SELECT parked FROM folded), 0) ELSE 0 END,
-                      started_at = coalesce((SELECT folded.started_at FROM folded), attempts.started_at)
+                      started_at = CASE WHEN $17 IS NULL
+                        THEN coalesce((SELECT folded.started_at FROM folded), attempts.started_at)
+                        ELSE attempts.started_at END
   FROM held WHERE attempts.job_id = held.id AND attempts.number = $10
 ), ticket AS (
   INSERT INTO outbox (job_id, token, attempt, exchange, routing_key, priority)
@@ -128,7 +130,7 @@ SELECT id FROM held
 BURY = f"""
 WITH held AS (
   UPDATE jobs SET state = 'dead', since = now(), failure = $3::json, token = token + 1, lease_until = NULL,
-                  due_at = NULL, finished_at = now()
+                  due_at = NULL, parked_by = NULL, finished_at = now()
   WHERE id = $1 AND attempt = $2 AND state IN ('queued', 'waiting', 'running')
   RETURNING id
 ), logged AS (
@@ -143,7 +145,7 @@ WITH target AS (
   SELECT {rows.JOB_COLUMNS} FROM jobs WHERE id = $1 AND ($2::text IS NULL OR tenant = $2) FOR UPDATE
 ), cancelled AS (
   UPDATE jobs SET state = 'cancelled', since = now(), finished_at = now(), due_at = NULL, lease_until = NULL,
-                  token = token + 1
+                  parked_by = NULL, token = token + 1
   FROM target WHERE jobs.id = target.id AND target.state IN ({_cancellable})
   RETURNING {rows.JOBS_COLUMNS}
 ), logged AS (
@@ -218,6 +220,7 @@ class PostgresLedger:
             ticket and ticket.priority,
             settlement.unspent,
             *rows.dump_new_job(settlement.follow_up),
+            settlement.parked_by,
         )
         if row is None:
             raise StaleClaim(claim.job.id, claim.attempt)

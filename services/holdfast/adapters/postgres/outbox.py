@@ -41,7 +41,7 @@ RELEASES = 3
 
 SIZE = "SELECT count(*) AS size FROM (SELECT FROM outbox LIMIT $1::bigint) AS rows"
 
-_TICKETS = f"""
+TICKETS = f"""
 , tickets AS (
   INSERT INTO outbox (job_id, token, attempt, exchange, routing_key, priority)
   SELECT id, token, attempt, '{JOBS}', queue, priority FROM moved %s
@@ -51,7 +51,7 @@ SELECT tickets.*, moved.kind, moved.idempotency_key, moved.traceparent
 FROM tickets JOIN moved ON moved.id = tickets.job_id
 """
 _under_way = ", ".join(f"'{state}'" for state in sorted(UNDER_WAY))
-_RETURNING = "RETURNING jobs.id, jobs.token, jobs.attempt, jobs.queue, jobs.priority, jobs.kind, \
+RETURNING = "RETURNING jobs.id, jobs.token, jobs.attempt, jobs.queue, jobs.priority, jobs.kind, \
 jobs.idempotency_key, jobs.traceparent"
 
 PROMOTE = f"""
@@ -59,9 +59,9 @@ WITH due AS (
   SELECT id FROM jobs WHERE due_at <= now() AND state IN ('scheduled', 'waiting')
   ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ), moved AS (
-  UPDATE jobs SET state = 'queued', since = now(), due_at = NULL, token = token + 1
-  FROM due WHERE jobs.id = due.id {_RETURNING}
-) {_TICKETS % ""}
+  UPDATE jobs SET state = 'queued', since = now(), due_at = NULL, parked_by = NULL, token = token + 1
+  FROM due WHERE jobs.id = due.id {RETURNING}
+) {TICKETS % ""}
 """
 
 RESCUE = f"""
@@ -70,8 +70,8 @@ WITH lost AS (
   ORDER BY lease_until LIMIT $2 FOR UPDATE SKIP LOCKED
 ), moved AS (
   UPDATE jobs SET state = 'queued', since = now(), lease_until = NULL, token = token + 1
-  FROM lost WHERE jobs.id = lost.id {_RETURNING}
-) {_TICKETS % ""}
+  FROM lost WHERE jobs.id = lost.id {RETURNING}
+) {TICKETS % ""}
 """
 
 RELEASE = f"""
@@ -83,8 +83,8 @@ WITH first AS (
 ), moved AS (
   UPDATE jobs SET state = CASE WHEN due_at > now() THEN 'scheduled' ELSE 'queued' END, since = now(),
                   due_at = CASE WHEN due_at > now() THEN due_at END, token = token + 1
-  FROM first WHERE jobs.id = first.id AND jobs.state = 'blocked' {_RETURNING}, jobs.state
-) {_TICKETS % "WHERE state = 'queued'"}
+  FROM first WHERE jobs.id = first.id AND jobs.state = 'blocked' {RETURNING}, jobs.state
+) {TICKETS % "WHERE state = 'queued'"}
 """
 
 STALLED = f"""
@@ -102,8 +102,8 @@ LIMIT $1
 REISSUE = f"""
 WITH moved AS (
   UPDATE jobs SET state = 'queued', since = now(), lease_until = NULL, token = token + 1
-  WHERE id = $1 AND attempt = $2 AND state IN ('queued', 'waiting', 'running') AND due_at IS NULL {_RETURNING}
-) {_TICKETS % ""}
+  WHERE id = $1 AND attempt = $2 AND state IN ('queued', 'waiting', 'running') AND due_at IS NULL {RETURNING}
+) {TICKETS % ""}
 """
 
 REPLACE = f"""
@@ -115,8 +115,8 @@ WITH lost AS (
   ORDER BY since LIMIT $4 FOR UPDATE SKIP LOCKED
 ), moved AS (
   UPDATE jobs SET state = 'queued', since = now(), token = token + 1
-  FROM lost WHERE jobs.id = lost.id {_RETURNING}
-) {_TICKETS % ""}
+  FROM lost WHERE jobs.id = lost.id {RETURNING}
+) {TICKETS % ""}
 """
 
 

@@ -18,7 +18,7 @@ from holdfast.domain.topology import Route
 JOB_COLUMNS = (
     "id, tenant, kind, queue, state, priority, payload, idempotency_key, fingerprint, attempt, created_at, due_at, "
     "deadline, started_at, finished_at, result, failure, tags, traceparent, callback_url, callback_secret, "
-    "spent_before, lane"
+    "spent_before, lane, parked_by"
 )
 JOBS_COLUMNS = ", ".join(f"jobs.{column.strip()}" for column in JOB_COLUMNS.split(","))
 NEW_JOB_COLUMNS = (
@@ -104,6 +104,7 @@ def to_job(row: Row[Any]) -> Job:
         callback_secret=row.callback_secret,
         spent_before=row.spent_before,
         lane=row.lane,
+        parked_by=row.parked_by,
     )
 
 

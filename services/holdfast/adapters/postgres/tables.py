@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, UUID
 
+from holdfast.domain.endpoint import EndpointState
 from holdfast.domain.job import JobState
 
 metadata = MetaData(
@@ -41,6 +42,7 @@ metadata = MetaData(
 _time = DateTime(timezone=True)
 TURNS = Sequence("jobs_turn_seq", metadata=metadata)
 """Numbers the jobs of lanes in the order of their acceptance."""
+_endpoint_states = ", ".join(f"'{state}'" for state in EndpointState)
 _states = ", ".join(f"'{state}'" for state in JobState)
 
 jobs = Table(
@@ -73,6 +75,7 @@ jobs = Table(
     Column("callback_secret", Text),
     Column("lane", Text),
     Column("turn", BigInteger),
+    Column("parked_by", UUID),
     UniqueConstraint("tenant", "idempotency_key"),
     CheckConstraint(f"state IN ({_states})", name="state"),
     Index("jobs_due_ix", "due_at", postgresql_where=text("due_at IS NOT NULL AND state IN ('scheduled', 'waiting')")),
@@ -85,6 +88,7 @@ jobs = Table(
         unique=True,
         postgresql_where=text("lane IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'waiting')"),
     ),
+    Index("jobs_parked_ix", "parked_by", "id", postgresql_where=text("parked_by IS NOT NULL AND state = 'waiting'")),
     Index("jobs_dead_ix", "id", postgresql_where=text("state = 'dead'")),
 )
 
@@ -144,6 +148,30 @@ dead_letters = Table(
     Column("drop_reason", Text),
     UniqueConstraint("job_id", "attempt"),
     Index("dead_letters_open_ix", "reason", "id", postgresql_where=text("replayed_at IS NULL AND dropped_at IS NULL")),
+)
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("created_at", _time, nullable=False),
+    Column("since", _time, nullable=False),
+    Column("secrets", JSONB, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("event_types", ARRAY(Text), nullable=False),
+    Column("headers", JSONB, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("why", Text),
+    Column("failures", Integer, nullable=False),
+    Column("failing_since", _time),
+    Column("probes", Integer, nullable=False),
+    Column("probe_at", _time),
+    Column("version", Integer, nullable=False),
+    CheckConstraint(f"state IN ({_endpoint_states})", name="state"),
+    Index("endpoints_tenant_id_ix", "tenant", "id"),
+    Index("endpoints_probe_at_ix", "probe_at", postgresql_where=text("state = 'failing'")),
 )
 
 api_keys = Table(

@@ -7,6 +7,7 @@ At least once: a crash after the receiver answered and before the attempt is set
 |---------------------------------------|--------------------------------------------------------------------|
 | answers 2xx                           | succeeded                                                          |
 | answers 410 Gone                      | buried as `ReceiverGone`: it has asked for no more                 |
+| … and is an endpoint                  | parked, unspent; the endpoint is disabled                          |
 | answers anything else, redirects too  | retried; a `Retry-After` is the least wait                         |
 | cannot be reached, or breaks off      | retried                                                            |
 | has been failing (its breaker is open)| parked, unspent, until it may be well again                        |
@@ -27,7 +28,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from holdfast import __version__
-from holdfast.domain.attempt import Bury, Outcome, Retry, Succeeded
+from holdfast.domain.attempt import Bury, Outcome, Park, Retry, Succeeded
 from holdfast.domain.backoff import RetryPolicy
 from holdfast.domain.dead_letter import DeadReason, Failure
 from holdfast.domain.errors import Rejected
@@ -35,8 +36,10 @@ from holdfast.handlers.destination import destination
 from holdfast.handlers.retry_after import retry_after
 from holdfast.handlers.webhook.payload import MAX_TIMEOUT, WebhookPayload
 from holdfast.handlers.webhook.signature import sign
-from holdfast.ports.egress import Response
+from holdfast.handlers.webhook.target import LONGEST_PARK, Target, aim, tell
+from holdfast.ports.egress import Forbidden, Response, Unreachable
 from holdfast.ports.handler import DEFAULT_POLICY, Context
+from holdfast.ports.receivers import Delivery
 
 GONE = 410
 KEPT_HEADERS = ("content-type", "location", "retry-after", "server", "request-id", "x-request-id")
@@ -62,34 +65,55 @@ class WebhookDispatch:
     async def run(self, context: Context, payload: WebhookPayload) -> Outcome:
         """Send the webhook once."""
         body = _body(context, payload)
-        headers = self._headers(context, payload, body)
-        async with context.downstream(destination("webhook", payload.url)) as call:
+        target = await aim(context, payload)
+        if not isinstance(target, Target):
+            return target
+        try:
+            response = await self._post(context, payload, target, body)
+        except (Unreachable, Forbidden):
+            await tell(context, target, Delivery.FAILED)
+            raise
+        await tell(context, target, _delivery(response.status))
+        return self._outcome(context, target, response)
+
+    async def _post(self, context: Context, payload: WebhookPayload, target: Target, body: bytes) -> Response:
+        headers = self._headers(context, payload, target, body)
+        async with context.downstream(destination("webhook", target.url)) as call:
             response = await context.egress.post(
-                payload.url,
+                target.url,
                 body,
                 headers,
                 limit=context.limits.webhook_response_bytes,
                 timeout=timedelta(seconds=min(payload.timeout_seconds, context.limits.webhook_timeout)),
             )
             call.answered(response.status, retry_after(response.headers.get("retry-after"), self._now()))
-        return self._outcome(context, payload, response)
+        return response
 
-    def _headers(self, context: Context, payload: WebhookPayload, body: bytes) -> dict[str, str]:
-        own = {"content-type": payload.media_type} | {name.lower(): value for name, value in payload.headers.items()}
-        signed = sign(message_id(context), self._now(), body, payload.signing_secrets())
-        return own | signed | {"user-agent": f"Holdfast/{__version__}"}
+    def _headers(self, context: Context, payload: WebhookPayload, target: Target, body: bytes) -> dict[str, str]:
+        signed = sign(message_id(context), self._now(), body, target.secrets)
+        ours = {"user-agent": f"Holdfast/{__version__}"}
+        return {"content-type": payload.media_type, **target.headers, **signed, **ours}
 
-    def _outcome(self, context: Context, payload: WebhookPayload, response: Response) -> Outcome:
+    def _outcome(self, context: Context, target: Target, response: Response) -> Outcome:
         detail = _detail(response)
         if 200 <= response.status < 300:
             result = {"status": response.status, "elapsed_ms": detail["elapsed_ms"], "attempts": context.attempt}
             return Succeeded(result, detail)
-        host = urlsplit(payload.url).hostname
+        host = urlsplit(target.url).hostname
+        if response.status == GONE and target.endpoint_id is not None:
+            return Park(LONGEST_PARK, f"{host} answered 410 Gone", detail, parked_by=target.endpoint_id)
         if response.status == GONE:
             message = f"{host} answered 410 Gone: it wants no more of these webhooks; stop sending them to this URL"
             return Bury(Failure(DeadReason.REJECTED, "ReceiverGone", message), detail)
         wait = retry_after(response.headers.get("retry-after"), self._now())
         return Retry(Failure(None, f"Status{response.status}", _complaint(host, response.status)), wait, detail)
+
+
+def _delivery(status: int) -> Delivery:
+    """What an answer means for the endpoint that gave it."""
+    if 200 <= status < 300:
+        return Delivery.TAKEN
+    return Delivery.GONE if status == GONE else Delivery.FAILED
 
 
 def message_id(context: Context) -> str:

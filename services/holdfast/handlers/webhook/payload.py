@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, SecretStr, model_validator
 
+from holdfast.handlers.destination import destination
 from holdfast.handlers.webhook.signature import secret_bytes
 
 MAX_TIMEOUT = 60.0
@@ -56,6 +58,9 @@ def _headers(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
+WebhookUrl = Annotated[str, Field(min_length=1, max_length=8000), AfterValidator(_url)]
+EventType = Annotated[str, Field(pattern=r"^\w+(\.\w+)*$", max_length=128)]
+Headers = Annotated[dict[str, str], Field(max_length=32), AfterValidator(_headers)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 
 
@@ -64,23 +69,28 @@ class WebhookPayload(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    url: Annotated[str, Field(min_length=1, max_length=8000), AfterValidator(_url)]
+    url: WebhookUrl | None = None
+    endpoint_id: UUID | None = None
+    """In place of `url`: its URL, headers and secrets as they are when the webhook is delivered."""
     body: JsonValue = Field(default=None, repr=False)
     body_text: str | None = Field(default=None, repr=False)
-    event_type: Annotated[str, Field(pattern=r"^\w+(\.\w+)*$", max_length=128)] | None = None
+    event_type: EventType | None = None
     """Wraps `body` as Standard Webhooks recommends: `{"type": event_type, "timestamp": …, "data": body}`."""
-    headers: Annotated[dict[str, str], Field(max_length=32), AfterValidator(_headers)] = Field(
-        default_factory=dict, repr=False, json_schema_extra={"writeOnly": True}
-    )
+    headers: Headers = Field(default_factory=dict, repr=False, json_schema_extra={"writeOnly": True})
     secret: Secret | None = None
     secrets: Annotated[list[Secret], Field(min_length=1, max_length=5)] | None = None
     """Several while rotating: the receiver needs to know any one of them."""
     ordering_key: Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[\x20-\x7e]+$")] | None = None
-    """Webhooks with the same key to the same host are delivered one after the other, in the order of acceptance."""
+    """Webhooks with the same key to the same endpoint or host are delivered one after the other, in the order of
+    acceptance."""
     timeout_seconds: float = Field(default=15.0, ge=0.1, le=MAX_TIMEOUT)
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
+        if (self.url is None) == (self.endpoint_id is None):
+            raise ValueError("give exactly one of url and endpoint_id")
+        if self.endpoint_id is not None and (self.secret or self.secrets):
+            raise ValueError("an endpoint has secrets of its own; leave secret and secrets out")
         if ("body" in self.model_fields_set) == (self.body_text is not None):
             raise ValueError("give exactly one of body and body_text")
         if self.body_text is not None and self.event_type is not None:
@@ -91,8 +101,15 @@ class WebhookPayload(BaseModel):
         return self
 
     def destination(self) -> str:
-        """Host and port."""
-        return urlsplit(self.url).netloc.lower()
+        """The endpoint, or host and port."""
+        return destination("webhook", self.url) if self.url is not None else f"endpoint:{self.endpoint_id}"
+
+    @property
+    def receiver_id(self) -> UUID:
+        """The endpoint, where there is no URL."""
+        if self.endpoint_id is None:
+            raise ValueError("the webhook goes to a URL")
+        return self.endpoint_id
 
     def signing_secrets(self) -> list[str]:
         """The secrets in the clear, for signing only."""
