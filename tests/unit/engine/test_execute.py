@@ -13,12 +13,14 @@ from engine_world import World
 from pydantic import BaseModel
 
 from holdfast.domain.attempt import AttemptState, Bury, Outcome, Park, Retry, Succeeded, Ticket
+from holdfast.domain.circuit import Reason
 from holdfast.domain.dead_letter import DeadReason
 from holdfast.domain.envelope import Hints
 from holdfast.domain.errors import ArtifactsUnavailable, LedgerUnavailable, Rejected, TryLater
 from holdfast.domain.job import Job, JobState
 from holdfast.engine import execute
 from holdfast.engine.execute import Disposition
+from holdfast.ports.downstreams import NotNow
 from holdfast.ports.handler import Context
 from ledger_world import BROKEN, FATAL, LEASE, granted, ticket_of
 
@@ -86,6 +88,30 @@ async def test_a_parked_job_spends_no_attempt(world: World) -> None:
     assert (now.state, now.due_at) == (JobState.WAITING, world.clock.now() + timedelta(minutes=5))
     assert (now.attempt, now.spent_before) == (2, 1), "a number of its own, which costs nothing"
     assert len(world.broker.published) == 1, "a long wait is a row and not a message"
+
+
+async def test_a_handler_that_may_not_call_its_downstream_now_is_parked_for_as_long(world: World) -> None:
+    job = await world.accepted()
+    answering(world, NotNow("webhook:sick.example", Reason.OPEN, timedelta(seconds=12)))
+    assert await run(world, job) is ACK
+    await world.dispatch.idle()
+    [attempt] = await world.ledger.attempts(job.id)
+    assert (attempt.state, (await world.job(job)).spent_before) == (AttemptState.PARKED, 1)
+    assert attempt.detail is not None
+    assert attempt.detail["parked"].startswith("webhook:sick.example may not be called now: it has been failing")
+    assert world.broker.published[-1].route.routing_key == "16s.0.image"
+
+
+async def test_a_job_that_meets_an_open_breaker_a_hundred_times_has_one_attempt_that_says_so(world: World) -> None:
+    job = await world.accepted()
+    answering(world, NotNow("webhook:sick.example", Reason.OPEN, timedelta(seconds=12)))
+    for _ in range(100):
+        assert await run(world, await world.job(job)) is ACK
+    [attempt] = await world.ledger.attempts(job.id)
+    assert (attempt.number, attempt.parked) == (100, 100)
+    answering(world, Succeeded({}))
+    assert await run(world, await world.job(job)) is ACK
+    assert (await world.job(job)).state is JobState.SUCCEEDED
 
 
 async def test_a_buried_job_is_dead_lettered(world: World) -> None:

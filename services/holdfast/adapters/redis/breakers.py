@@ -87,7 +87,7 @@ class RedisBreakers:
 
     async def look(self, name: str) -> Known:
         """One of them."""
-        return self._known(name, await self._link.call(self._redis.get(self._keys + name)), await self.now())
+        return known(name, await self.downstream(name), await self.now(), self._policies.of(name))
 
     async def all(self) -> list[Known]:
         """All that the index names."""
@@ -96,7 +96,8 @@ class RedisBreakers:
         if not names:
             return []
         kept = await self._link.call(self._redis.mget([self._keys + name for name in names]))
-        return [self._known(name, raw, now) for name, raw in sorted(zip(names, kept, strict=True)) if raw is not None]
+        found = sorted((name, raw) for name, raw in zip(names, kept, strict=True) if raw is not None)
+        return [known(name, _kept(raw, now), now, self._policies.of(name)) for name, raw in found]
 
     async def override(self, name: str, override: Override) -> Known:
         """Force it."""
@@ -158,9 +159,6 @@ class RedisBreakers:
         if policy not in self._written:
             self._written[policy] = json.dumps(asdict(policy))
         return self._written[policy]
-
-    def _known(self, name: str, raw: bytes | None, now: int) -> Known:
-        return known(name, _kept(raw, now), now, self._policies.of(name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,10 @@ import pytest
 from holdfast.domain.attempt import Bury, Outcome, Retry, Succeeded
 from holdfast.domain.dead_letter import DeadReason
 from holdfast.domain.errors import Rejected
+from holdfast.engine.downstreams import PooledDownstreams
 from holdfast.handlers.webhook import WebhookDispatch, WebhookPayload
 from holdfast.handlers.webhook.signature import verify
+from holdfast.ports.downstreams import NotNow
 from holdfast.ports.egress import Response, Unreachable
 from holdfast.ports.handler import Context
 from holdfast.ports.limits import Limits
@@ -59,6 +61,42 @@ async def deliver(egress: Scripted, attempt: int = 1, limits: Limits | None = No
     payload = WebhookPayload.model_validate({"url": "https://hooks.example.com/in", "body": {"a": 1}} | fields)
     later = NOON + timedelta(seconds=attempt)
     return await WebhookDispatch(now=lambda: later).run(context(egress, attempt, limits), payload)
+
+
+async def sickened(egress: Scripted, **fields: Any) -> Context:
+    """A context whose receiver has been given ten webhooks."""
+    found = context(egress)
+    payload = WebhookPayload.model_validate({"url": "https://HOOKS.example.com:443/in", "body": {"a": 1}} | fields)
+    for _ in range(10):
+        await WebhookDispatch(now=lambda: NOON).run(found, payload)
+    await cast(PooledDownstreams, found.downstreams).tell()
+    return found
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_a_receiver_that_cannot_is_left_alone_however_its_url_is_spelt(status: int) -> None:
+    found = await sickened(answering(status))
+    with pytest.raises(NotNow, match=r"webhook:hooks\.example\.com may not be called now"):
+        await WebhookDispatch().run(
+            found, WebhookPayload.model_validate({"url": "https://hooks.example.com/other", "body": 1})
+        )
+
+
+@pytest.mark.parametrize("status", [200, 301, 400, 401, 404, 410, 422, 500])
+async def test_a_receiver_that_answers_is_well_whatever_it_answers(status: int) -> None:
+    found = await sickened(answering(status))
+    async with found.downstream("webhook:hooks.example.com"):
+        pass
+
+
+async def test_a_retry_after_stops_every_webhook_to_the_host() -> None:
+    found = context(answering(503, retry_after="120"))
+    payload = WebhookPayload.model_validate({"url": "https://hooks.example.com/in", "body": 1})
+    await WebhookDispatch(now=lambda: NOON).run(found, payload)
+    await cast(PooledDownstreams, found.downstreams).tell()
+    with pytest.raises(NotNow) as caught:
+        await WebhookDispatch().run(found, payload)
+    assert timedelta(seconds=119) < caught.value.wait < timedelta(seconds=126)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
