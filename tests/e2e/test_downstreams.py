@@ -95,7 +95,7 @@ def pool(
             running.start("api")
             for name in ("worker-one", "worker-two"):
                 running.start(name, command="worker-webhook")
-            running.wait_ready()
+            running.wait_ready(within=120.0)
             yield running
         finally:
             running.stop_all()
