@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from imagepdf_world import World
 
 from holdfast.domain.errors import TryLater
 from holdfast.handlers.isolated import blaming
 from holdfast.handlers.pdf.assets import Assets
 from holdfast.ports.downstreams import NotNow
 from holdfast.ports.isolation import CrashCause, IsolatedCrash
+from imagepdf_world import World
 
 LOGO = "https://cdn.example.com/logo.png"
 
