@@ -147,6 +147,8 @@ EPILOGUE = """\
 | `HOLDFAST_TRACEBACK` | `holdfast`, `dlq-tool` | Set to anything: show the traceback of a defect. |
 | `HOLDFAST_HOME`, `HOLDFAST_SANDBOX_SERVICES` | `python3 infra/sandbox` | Its folder, and which services it starts. |
 | `HOLDFAST_SANDBOX_CACHE` | `python3 infra/sandbox` | Where it keeps downloads; several folders may share it. |
+| `OTEL_*` | every process | Whether and where to send traces, as for any program with OpenTelemetry \
+([observability](observability.md#traces)). |
 | `AWS_*` | api, workers | Credentials, region and endpoint for `s3://` artifacts, as for any AWS client. |
 """
 

@@ -137,6 +137,8 @@ class Platform:
     folder: Path
     members: dict[str, Member] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables besides the settings."""
 
     @property
     def url(self) -> str:
@@ -160,7 +162,7 @@ class Platform:
         self.members[name] = Member(name, process, log, ready, port)
         return self.members[name]
 
-    def wait_ready(self, *names: str, within: float = 60.0) -> None:
+    def wait_ready(self, *names: str, within: float = 120.0) -> None:
         """Wait until the api answers ready and the workers consume."""
         for name in names or tuple(self.members):
             member = self.members[name]
@@ -201,7 +203,7 @@ class Platform:
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
         plugin = {"PYTHONPATH": str(Path(__file__).parent / "plugin")}
-        return inherited | own | limits | plugin
+        return inherited | own | limits | plugin | self.environment
 
 
 def _text(value: Any) -> str:

@@ -248,6 +248,7 @@ async def steward(settings: Settings) -> AsyncIterator[StewardRuntime]:
             bury=bury,
             topology=topology,
             conservation=conservation,
+            breakers=RedisBreakers(_redis(settings, closing), Policies(settings.downstreams)),
             retain=_retain(core, PostgresRetention(db)),
             endpoints=endpoints,
             probe=Probe(endpoints, _receivers(core, db), egress, core.clock, _patience(settings)),

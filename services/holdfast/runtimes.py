@@ -78,6 +78,7 @@ class StewardRuntime:
     bury: BuryDead
     topology: TopologyKeeper
     conservation: Conservation
+    breakers: Breakers
     retain: Retain
     endpoints: Endpoints
     probe: Probe

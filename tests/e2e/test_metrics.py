@@ -37,7 +37,7 @@ def told(
     try:
         for name in TELLERS:
             running.start(name)
-        running.wait_ready(within=120)
+        running.wait_ready()
         with running.client() as api, Receiver("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw") as receiver:
             one_of_everything(api, receiver)
             open_jobs = settled(running.members["api"])

@@ -41,6 +41,7 @@ from holdfast.api.state import State
 from holdfast.domain.errors import HoldfastError
 from holdfast.settings import Settings
 from holdfast.steward import main as steward
+from holdfast.telemetry import tracing
 from holdfast.telemetry.exposition import Exposition
 from holdfast.telemetry.families import Teller
 
@@ -63,7 +64,7 @@ def create(settings: Settings) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with bootstrap.api(settings) as runtime, _steward(settings):
+        async with tracing.started("api"), bootstrap.api(settings) as runtime, _steward(settings):
             app.state.holdfast = State(runtime)
             app.state.authenticator = Authenticator(runtime.keys, settings)
             app.state.exposition = Exposition(

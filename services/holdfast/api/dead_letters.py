@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from typing import Annotated, Any
 from uuid import UUID
 
+import structlog
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
@@ -26,8 +27,11 @@ from holdfast.domain.tenancy import Caller, Role
 from holdfast.engine.audited import audited
 from holdfast.ports.dead_letters import DeadLetterQuery
 from holdfast.ports.faults import FaultPoint
-from holdfast.telemetry import metrics
-from holdfast.telemetry.metrics import LetterEnd
+from holdfast.telemetry import metrics, spans, tracing
+from holdfast.telemetry.label_values import LetterEnd
+from holdfast.telemetry.logs import fields
+
+log = structlog.get_logger(__name__)
 
 CHUNK = 500
 """Letters that a bulk replay looks up at a time."""
@@ -138,15 +142,20 @@ async def _replay_many(
 
 async def _replay(state: State, letter: DeadLetter, priority: int | None, entry: AuditEntry | None = None) -> bool:
     """Commit the replay, then publish; what cannot be published now the steward publishes later."""
-    replayed = await state.runtime.dead_letters.replay(letter.id, priority, entry)
-    if replayed is None:
-        return False
     core = state.runtime.core
-    metrics.LETTERS_SETTLED.of(LetterEnd.REPLAYED).inc()
-    core.faults.reach(FaultPoint.REPLAY_COMMITTED)
-    await core.dispatch.advance(replayed.lane)
-    if replayed.envelope is not None:
-        await core.dispatch.send(replayed.envelope)
+    with spans.replaying(letter):
+        place = tracing.here() if tracing.on() else None
+        replayed = await state.runtime.dead_letters.replay(letter.id, priority, entry, place)
+        if replayed is None:
+            return False
+        metrics.LETTERS_SETTLED.of(LetterEnd.REPLAYED).inc()
+        if letter.job_id is not None:
+            key, origin = letter.headers.get("idempotency-key"), place or spans.origin(letter.headers)
+            log.info("dead_letter_replayed", **fields(letter.job_id, letter.attempt, letter.kind, key, origin))
+        core.faults.reach(FaultPoint.REPLAY_COMMITTED)
+        await core.dispatch.advance(replayed.lane)
+        if replayed.envelope is not None:
+            await core.dispatch.send(replayed.envelope)
     return True
 
 

@@ -31,7 +31,8 @@ from holdfast.domain.tenancy import Caller, Role
 from holdfast.engine.results import artifacts_of
 from holdfast.ports.artifacts import Artifact
 from holdfast.ports.ledger import JobQuery
-from holdfast.telemetry import metrics
+from holdfast.telemetry import metrics, tracing
+from holdfast.telemetry.logs import of_job
 
 log = structlog.get_logger(__name__)
 
@@ -72,11 +73,10 @@ async def submit(
     caller: Submitter,
     charged: ChargedOne,
     key: Key = None,
-    traceparent: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Accept a job. 202 means that it is committed: it will end as succeeded, cancelled or dead, and never vanish."""
     _check_key(key, "header:Idempotency-Key")
-    submission = await state.runtime.submit.submit(body.request(caller.tenant, key, traceparent))
+    submission = await state.runtime.submit.submit(body.request(caller.tenant, key, tracing.here()))
     headers = {"Location": f"/v1/jobs/{submission.job.id}"} | (REPLAYED if submission.replayed else {})
     return answer(state.show(submission.job), 202, headers | rate_limit.headers(charged))
 
@@ -88,7 +88,7 @@ async def submit_batch(body: schemas.BatchIn, state: StateDep, caller: Submitter
     Each job counts against the rate limit: when it lets some of them through, these are the first ones.
     """
     charged = await rate_limit.charge(state, caller, len(body.jobs))
-    requests = [job.request(caller.tenant, job.idempotency_key, None) for job in body.jobs[: charged.granted]]
+    requests = [job.request(caller.tenant, job.idempotency_key, tracing.here()) for job in body.jobs[: charged.granted]]
     outcomes = await _outcomes(state, requests)
     if charged.granted < charged.cost:
         outcomes += [_refused(charged.refusal())] * (charged.cost - charged.granted)
@@ -184,7 +184,7 @@ async def cancel(job_id: UUID, state: StateDep, caller: Canceller, body: schemas
         raise NotCancellable(job.id, job.state)
     if before is not None and before.state not in ENDED:
         metrics.ENDED.of(job.kind, JobState.CANCELLED).inc()
-        log.info("job_cancelled", job_id=str(job.id), idempotency_key=job.idempotency_key, kind=job.kind)
+        log.info("job_cancelled", **of_job(job))
     await state.runtime.core.dispatch.advance(job.lane)
     return answer(state.show(job))
 

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from opentelemetry.trace import Span, SpanKind
+from starlette.datastructures import Headers
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from holdfast.telemetry import metrics
+from holdfast.telemetry import metrics, tracing
 from holdfast.telemetry.families import OTHER
-from holdfast.telemetry.metrics import StatusClass
+from holdfast.telemetry.label_values import Method, StatusClass
 
 CLASSES = {str(number): status for number, status in enumerate(StatusClass, start=1) if status is not StatusClass.NONE}
 """The class of a status, by its first digit."""
+UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked every few seconds, by machines."""
 
 
 def install(app: FastAPI, routers: Iterable[APIRouter]) -> None:
@@ -41,18 +46,21 @@ class Observe:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answered = StatusClass.NONE
+        answered, status = StatusClass.NONE, 0
 
         async def watch(message: Message) -> None:
-            nonlocal answered
+            nonlocal answered, status
             if message["type"] == "http.response.start":
-                answered = CLASSES[str(message["status"])[0]]
+                status = message["status"]
+                answered = CLASSES[str(status)[0]]
             await send(message)
 
         began = time.perf_counter()
         self._in_flight.inc()
         try:
-            await self._app(scope, receive, watch)
+            with _serving(scope) as span:
+                await self._app(scope, receive, watch)
+                _name(span, scope, status)
         except Exception:  # a defect: Starlette's own outermost layer answers 500
             answered = StatusClass.SERVER_ERROR
             raise
@@ -61,6 +69,30 @@ class Observe:
             where = route_of(scope), scope["method"]
             metrics.HTTP_REQUESTS.of(*where, answered).inc()
             metrics.HTTP_SECONDS.of(*where).observe(time.perf_counter() - began)
+
+
+def _serving(scope: Scope) -> AbstractContextManager[Span | None]:
+    """A span that continues the caller's trace; without tracing, what came is what is handed on."""
+    place = Headers(scope=scope).get("traceparent")
+    if not tracing.on():
+        return tracing.carrying(place)
+    if scope["path"] in UNTRACED:
+        return nullcontext()
+    return tracing.span(_method(scope), SpanKind.SERVER, {"http.request.method": _method(scope)}, parent=place)
+
+
+def _name(span: Span | None, scope: Scope, status: int) -> None:
+    if span is not None:
+        route = route_of(scope)
+        span.update_name(_method(scope) if route == OTHER else f"{_method(scope)} {route}")
+        span.set_attributes({"http.route": route, "http.response.status_code": status})
+        if status >= 500:
+            tracing.fail(span, str(status))
+
+
+def _method(scope: Scope) -> str:
+    """As the semantic conventions have it, so that names of spans stay few."""
+    return scope["method"] if scope["method"] in set(Method) else "_OTHER"
 
 
 def route_of(scope: Scope) -> str:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from holdfast.domain.callback import callback
 from holdfast.domain.dead_letter import DeadLetter, DeadMessage, DeadReason, Failure
@@ -28,7 +29,8 @@ from holdfast.ports.dead_letters import DeadLetters
 from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.ledger import Ledger
 from holdfast.ports.outbox import Outbox
-from holdfast.telemetry import metrics
+from holdfast.telemetry import metrics, spans
+from holdfast.telemetry.logs import of_job
 
 log = structlog.get_logger(__name__)
 
@@ -51,10 +53,14 @@ class BuryDead:
     async def bury(self, message: DeadMessage) -> None:
         """Return once the message may be acknowledged; raise LedgerUnavailable when it may not."""
         job = await self._ledger.any_job(message.job_id) if message.job_id else None
+        with bound_contextvars(**(of_job(job) if job else {})), spans.archiving(message):
+            await self._bury(message, job)
+
+    async def _bury(self, message: DeadMessage, job: Job | None) -> None:
         if job is None or message.attempt is None:
             await self._file(message, None, UNPARSEABLE)
         elif job.attempt != message.attempt:
-            log.info("dead_letter_outdated", job_id=str(job.id), attempt=message.attempt)
+            log.info("dead_letter_outdated", attempt=message.attempt)
         elif job.state is JobState.DEAD:
             await self._file(message, job, job.failure or UNPARSEABLE)
         elif await self._crashes(job) > DELIVERY_LIMIT:
@@ -63,11 +69,12 @@ class BuryDead:
                 metrics.ENDED.of(job.kind, DeadReason.POISONED).inc()
                 if told is not None:
                     metrics.ACCEPTED.of(told.kind).inc()
+                    log.info("job_accepted", **of_job(told), callback_of=str(job.id))
                 self._faults.reach(FaultPoint.BURY_COMMITTED)
                 await self._dispatch.advance(job.lane)
                 await self._file(message, job, POISONED)
             else:  # it ended or moved on: this message is of no account any more
-                log.info("dead_letter_outdated", job_id=str(job.id), attempt=message.attempt)
+                log.info("dead_letter_outdated", attempt=message.attempt)
         else:
             await self._reissue(job, message)
 
@@ -77,7 +84,7 @@ class BuryDead:
 
     async def _reissue(self, job: Job, message: DeadMessage) -> None:
         """The broker gave up on a job that did nothing wrong, so it gets another ticket."""
-        log.warning("ticket_reissued", job_id=str(job.id), attempt=job.attempt, death=message.death)
+        log.warning("ticket_reissued", death=message.death)
         ticket = await self._outbox.reissue(job.id, job.attempt)
         if ticket is not None:
             metrics.TICKETS_REISSUED.of().inc()

@@ -48,6 +48,7 @@ from holdfast.domain.topology import DEAD, WORK, work_queue
 from holdfast.engine.dispatch import Dispatch
 from holdfast.ports.census import BrokerCensus, LedgerCensus, LedgerCount, Observation, QueueCount
 from holdfast.ports.outbox import Outbox
+from holdfast.telemetry.logs import of_envelope
 
 log = structlog.get_logger(__name__)
 
@@ -122,6 +123,8 @@ class Conservation:
             tickets = await self._outbox.replace(queue, self._settled_for, min(BATCH, wanted - written))
             await self._dispatch.send_all(tickets)
             written += len(tickets)
+            for ticket in tickets:
+                log.warning("ticket_replaced", **of_envelope(ticket))
             if not tickets:
                 break
         await self._dispatch.idle()

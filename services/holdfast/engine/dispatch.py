@@ -17,7 +17,9 @@ from holdfast.engine.group import Group
 from holdfast.ports.broker import Broker
 from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.outbox import Outbox
-from holdfast.telemetry.metrics import Shared
+from holdfast.telemetry import spans
+from holdfast.telemetry.label_values import Shared
+from holdfast.telemetry.logs import of_envelope
 
 log = structlog.get_logger(__name__)
 
@@ -33,9 +35,10 @@ class Dispatch:
     async def send(self, envelope: Envelope) -> bool:
         """Publish one message. False when the broker has not confirmed it: the steward will send it again."""
         try:
-            await self._broker.publish(envelope)
+            with spans.publishing(envelope) as message:
+                await self._broker.publish(message)
         except BrokerUnavailable as error:
-            log.warning("dispatch_deferred", job_id=str(envelope.job_id), why=str(error))
+            log.warning("dispatch_deferred", why=str(error), **of_envelope(envelope))
             return False
         self._faults.reach(FaultPoint.DISPATCH_CONFIRMED)
         task = asyncio.create_task(self._forget_quietly(envelope))
@@ -60,6 +63,8 @@ class Dispatch:
         except LedgerUnavailable as error:
             log.warning("lane_not_advanced", lane=lane, why=str(error))
             return ()
+        for envelope in released:
+            log.info("job_released", **of_envelope(envelope))
         await self.send_all(released)
         return released
 
@@ -76,4 +81,4 @@ class Dispatch:
         try:
             await self._forget(envelope)
         except LedgerUnavailable as error:
-            log.warning("outbox_row_kept", job_id=str(envelope.job_id), why=str(error))
+            log.warning("outbox_row_kept", why=str(error), **of_envelope(envelope))

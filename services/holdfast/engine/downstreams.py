@@ -22,7 +22,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -37,6 +37,8 @@ from holdfast.domain.errors import RedisUnavailable
 from holdfast.engine.bulkhead import Bulkhead
 from holdfast.engine.evidence import CallUnderWay
 from holdfast.ports.downstreams import Breakers, Evidence, NotNow, Verdict, Worker
+from holdfast.telemetry import metrics, spans
+from holdfast.telemetry.label_values import Called, family_name
 
 log = structlog.get_logger(__name__)
 
@@ -116,18 +118,19 @@ class PooledDownstreams:
     @asynccontextmanager
     async def call(self, name: str) -> AsyncIterator[CallUnderWay]:
         """Ask, let the handler call, and note what came of it."""
-        async with self._bulkhead.place(name):
-            ticket = await self._admit(name)
-            call = CallUnderWay(self._clock())
-            try:
-                yield call
-            except BaseException as error:
-                call.ended(error)
-                raise
-            else:
-                call.ended(None)
-            finally:
-                self._note(name, ticket, call.report(self._clock(), self._policies.of(name).slow_ms))
+        with spans.calling(name), _refusals_counted(name):
+            async with self._bulkhead.place(name):
+                ticket = await self._admit(name)
+                call = CallUnderWay(self._clock())
+                try:
+                    yield call
+                except BaseException as error:
+                    call.ended(error)
+                    raise
+                else:
+                    call.ended(None)
+                finally:
+                    self._note(name, ticket, call.report(self._clock(), self._policies.of(name).slow_ms))
 
     # -- asking -----------------------------------------------------------------------------------------------
 
@@ -177,6 +180,7 @@ class PooledDownstreams:
 
     def _note(self, name: str, ticket: _Ticket, report: Report) -> None:
         leases = (ticket.lease,) if ticket.lease else ()
+        _count(name, report)
         if not report.calls and not leases:
             return
         key = name, ticket.shared, ticket.epoch
@@ -226,6 +230,7 @@ class PooledDownstreams:
         if move is None:
             return
         if move.before is not move.after:
+            metrics.BREAKER_MOVES.of(family_name(name), move.after).inc()
             log.warning("breaker_moved", downstream=name, before=move.before, after=move.after, trips=move.trips)
         elif move.flagged:
             log.warning("worker_flagged", downstream=name, worker=move.flagged)
@@ -234,12 +239,31 @@ class PooledDownstreams:
         if not self._away:
             log.warning("breakers_alone", why=str(error))
         self._away, self._alive = True, 1
+        metrics.BREAKERS_ALONE.of().set(1)
         self._permits.clear()
 
     def _came_back(self) -> None:
         if self._away:
             log.info("breakers_shared")
+            metrics.BREAKERS_ALONE.of().set(0)
         self._away = False
+
+
+@contextlib.contextmanager
+def _refusals_counted(name: str) -> Iterator[None]:
+    try:
+        yield
+    except NotNow as refusal:
+        if refusal.name == name:  # and not that of a call within this one
+            metrics.NOT_NOW.of(family_name(name), refusal.reason).inc()
+        raise
+
+
+def _count(name: str, report: Report) -> None:
+    family = family_name(name)
+    for result, calls in ((Called.OK, report.ok), (Called.SLOW, report.slow), (Called.FAILED, report.failures)):
+        if calls:
+            metrics.CALLS.of(family, result).inc(calls)
 
 
 def _make_room(place: dict[str, Any], now: float) -> None:

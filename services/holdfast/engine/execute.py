@@ -38,8 +38,9 @@ from holdfast.ports.clock import Clock
 from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.handler import DEFAULT_POLICY, Kinds
 from holdfast.ports.ledger import Ledger
-from holdfast.telemetry import metrics
-from holdfast.telemetry.metrics import AttemptEnd, job_outcome
+from holdfast.telemetry import metrics, spans
+from holdfast.telemetry.label_values import AttemptEnd, job_outcome
+from holdfast.telemetry.logs import fields, of_job
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +86,8 @@ class Execute:
 
     async def execute(self, ticket: Ticket, hints: Hints = NO_HINTS) -> Disposition:
         """Run the attempt that the ticket names."""
-        with bound_contextvars(job_id=str(ticket.job_id), attempt=ticket.attempt):
+        told = fields(ticket.job_id, ticket.attempt, hints.kind, hints.idempotency_key, hints.traceparent)
+        with bound_contextvars(**told):
             try:
                 claim = await self._ledger.claim(ticket, self._worker, self._lease(hints.kind))
             except LedgerUnavailable as error:
@@ -97,7 +99,8 @@ class Execute:
                     return Disposition.DEAD_LETTER if claim.dead else Disposition.ACK
                 case Claim():
                     self._count_claim(claim, ticket, hints)
-                    return await self._attempt(claim)
+                    with bound_contextvars(**of_job(claim.job)), spans.processing(claim, hints, self._clock.now()):
+                        return await self._attempt(claim)
 
     def _count_claim(self, claim: Claim, ticket: Ticket, hints: Hints) -> None:
         metrics.ATTEMPTS_STARTED.of(claim.job.kind).inc()
@@ -106,18 +109,17 @@ class Execute:
             metrics.QUEUE_WAIT.of(claim.job.kind).observe(max(0.0, waited))  # two machines' clocks may differ
 
     async def _attempt(self, claim: Claim) -> Disposition:
-        with bound_contextvars(kind=claim.job.kind, idempotency_key=claim.job.idempotency_key):
-            log.info("attempt_started", priority=claim.job.priority)
-            self._faults.reach(FaultPoint.EXECUTE_CLAIMED)
-            try:
-                with self._vigil.over(claim), self._busy.track_inprogress(), metrics.RUN.of(claim.job.kind).time():
-                    outcome = await self._run.run(claim)
-            except asyncio.CancelledError:
-                if self._vigil.take_voided(claim):
-                    return await self._superseded(claim)
-                return await self._give_back(claim)
-            self._faults.reach(FaultPoint.EXECUTE_RAN)
-            return await _to_the_end(self._settle(claim, outcome))
+        log.info("attempt_started", priority=claim.job.priority)
+        self._faults.reach(FaultPoint.EXECUTE_CLAIMED)
+        try:
+            with self._vigil.over(claim), self._busy.track_inprogress(), metrics.RUN.of(claim.job.kind).time():
+                outcome = await self._run.run(claim)
+        except asyncio.CancelledError:
+            if self._vigil.take_voided(claim):
+                return await self._superseded(claim)
+            return await self._give_back(claim)
+        self._faults.reach(FaultPoint.EXECUTE_RAN)
+        return await _to_the_end(self._settle(claim, outcome))
 
     async def _settle(self, claim: Claim, outcome: Outcome) -> Disposition:
         settlement = self._decide(claim, outcome)
@@ -143,12 +145,15 @@ class Execute:
 
     def _count_settled(self, claim: Claim, settlement: Settlement) -> None:
         kind = claim.job.kind
-        metrics.ATTEMPTS.of(kind, _end_of(settlement)).inc()
+        end = _end_of(settlement)
+        metrics.ATTEMPTS.of(kind, end).inc()
+        spans.settled(end, settlement.failure)
         if settlement.job_state in ENDED:
             metrics.ENDED.of(kind, job_outcome(settlement.job_state, settlement.failure)).inc()
             metrics.END_TO_END.of(kind).observe((self._clock.now() - claim.job.created_at).total_seconds())
         if settlement.follow_up is not None:
             metrics.ACCEPTED.of(settlement.follow_up.kind).inc()
+            log.info("job_accepted", **of_job(settlement.follow_up), callback_of=str(claim.job.id))
 
     def _decide(self, claim: Claim, outcome: Outcome) -> Settlement:
         now = self._clock.now()

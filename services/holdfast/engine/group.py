@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 
 from holdfast.domain.errors import Unavailable
 from holdfast.telemetry import metrics
+from holdfast.telemetry.label_values import Shared
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -25,7 +26,7 @@ class Group(Generic[T, R]):
     """Turns `run`, which takes many items and returns a result for each in order, into a call for one item."""
 
     def __init__(
-        self, run: Callable[[Sequence[T]], Awaitable[Sequence[R]]], statement: metrics.Shared, *, largest: int = 500
+        self, run: Callable[[Sequence[T]], Awaitable[Sequence[R]]], statement: Shared, *, largest: int = 500
     ) -> None:
         self._run, self._largest = run, largest
         self._items, self._seconds = metrics.SHARED_ITEMS.of(statement), metrics.SHARED_SECONDS.of(statement)

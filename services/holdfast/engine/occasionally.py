@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 
 
 class Occasionally:
@@ -17,7 +18,7 @@ class Occasionally:
     def poke(self) -> None:
         """Begin a look if one is due. Returns at once: the caller goes by what the last one found."""
         if self._looking is None and self._monotonic() >= self._next:
-            self._looking = asyncio.create_task(self._run())
+            self._looking = asyncio.create_task(self._run(), context=Context())  # it is about no one request
 
     async def _run(self) -> None:
         try:

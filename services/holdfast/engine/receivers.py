@@ -21,7 +21,7 @@ from holdfast.ports.clock import Clock
 from holdfast.ports.endpoints import Endpoints
 from holdfast.ports.receivers import Delivery, Receiver
 from holdfast.ports.vault import Vault
-from holdfast.telemetry.metrics import Shared
+from holdfast.telemetry.label_values import Shared
 
 log = structlog.get_logger(__name__)
 

@@ -23,6 +23,7 @@ from typing import Any
 import orjson
 import structlog
 from pydantic import BaseModel, ValidationError
+from structlog.contextvars import bound_contextvars
 
 from holdfast.domain.envelope import first_ticket
 from holdfast.domain.errors import IdempotencyMismatch, InvalidField, RedisUnavailable, RequestInFlight, UnknownKind
@@ -42,7 +43,8 @@ from holdfast.ports.ledger import Ledger
 from holdfast.ports.receivers import NO_RECEIVERS, Receivers
 from holdfast.ports.vault import SecretUnreadable, Vault
 from holdfast.telemetry import metrics
-from holdfast.telemetry.metrics import GateSaid
+from holdfast.telemetry.label_values import GateSaid, Shared
+from holdfast.telemetry.logs import of_job
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +77,7 @@ class Submit:
         self._offers = offers
         self._ledger, self._gate, self._dispatch, self._kinds, self._clock = ledger, gate, dispatch, kinds, clock
         self._vault, self._admission, self._faults, self._receivers = vault, admission, faults, receivers
-        self._accept: Group[Job, Job] = Group(ledger.accept, metrics.Shared.ACCEPT)
+        self._accept: Group[Job, Job] = Group(ledger.accept, Shared.ACCEPT)
 
     async def submit(self, request: JobRequest) -> Submission:
         """Accept the request, or return what an earlier one with its key became.
@@ -99,6 +101,14 @@ class Submit:
         payload = validate(handler, request, self._offers)
         lane = _lane(request, payload)
         job = self._sealed(handler, request.job(self._clock.new_id(), handler.queue, now, lane))
+        with bound_contextvars(**of_job(job)):
+            submission = await self._decide(request, job, payload)
+            owner = submission.job
+            event = "job_deduplicated" if submission.replayed else "job_accepted"
+            log.info(event, job_id=str(owner.id), attempt=owner.attempt, state=owner.state.value)
+        return submission
+
+    async def _decide(self, request: JobRequest, job: Job, payload: BaseModel) -> Submission:
         if request.key is None:
             await self._check_endpoint(job.tenant, payload)
             return await self._commit(request, job)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from uuid import UUID
 
 import structlog
@@ -17,6 +18,7 @@ import structlog
 from holdfast.domain.attempt import Claim
 from holdfast.domain.errors import LedgerUnavailable
 from holdfast.ports.ledger import Ledger
+from holdfast.telemetry.logs import of_job
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +45,7 @@ class Vigil:
             raise RuntimeError("an attempt must run as a task")
         self._running[_key(claim)] = claim, task
         if self._watching is None:
-            self._watching = asyncio.create_task(self._watch())
+            self._watching = asyncio.create_task(self._watch(), context=Context())  # it is about no one attempt
         try:
             yield
         finally:
@@ -73,7 +75,7 @@ class Vigil:
         for claim in lapsed:
             found = self._running.get(_key(claim))
             if found is not None:
-                log.info("attempt_voided", job_id=str(claim.job.id), attempt=claim.attempt)
+                log.info("attempt_voided", **of_job(claim.job))
                 self._voided.add(_key(claim))
                 found[1].cancel()
 

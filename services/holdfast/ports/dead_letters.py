@@ -67,12 +67,14 @@ class DeadLetters(Protocol):
         """One dead letter."""
         ...
 
-    async def replay(self, letter_id: UUID, priority: int | None, entry: AuditEntry | None = None) -> Replayed | None:
+    async def replay(
+        self, letter_id: UUID, priority: int | None, entry: AuditEntry | None = None, traceparent: str | None = None
+    ) -> Replayed | None:
         """Queue the letter's DEAD job again, same id and key, with a fresh attempt budget; None if it cannot be.
 
         The envelope's outbox row is committed, and the audit entry, unless the replay is part of a bulk that has one.
         Attempt numbers go on counting, so that old tickets stay void. A job of a lane is BLOCKED behind all that the
-        lane has, for it went on without it.
+        lane has, for it went on without it. `traceparent` is the job's from now on, if given.
         """
         ...
 

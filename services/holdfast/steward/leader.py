@@ -19,6 +19,7 @@ from holdfast.ports.leadership import Leadership
 from holdfast.steward.loops import Loop
 from holdfast.telemetry import metrics
 from holdfast.telemetry.census import CENSUS
+from holdfast.telemetry.pool import POOL
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +69,7 @@ class Steward:
         self.leading = leading
         metrics.LEADING.of().set(leading)
         CENSUS.show(None)
+        POOL.show(None)
 
     async def _watch_lock(self) -> None:
         while await self._leadership.held():  # noqa: ASYNC110 - the lock is the database's, which sets no event

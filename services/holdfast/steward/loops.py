@@ -9,36 +9,39 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import compress
 from typing import Protocol
 
 import structlog
 
 from holdfast.domain.envelope import Envelope
-from holdfast.domain.errors import LedgerUnavailable
+from holdfast.domain.errors import LedgerUnavailable, RedisUnavailable
 from holdfast.engine.bury import BuryDead
 from holdfast.engine.conserve import Conservation
 from holdfast.engine.dispatch import Dispatch
 from holdfast.engine.retain import Retain
 from holdfast.ports.census import Observation
 from holdfast.ports.dead_queue import DeadQueue
+from holdfast.ports.downstreams import Breakers, Known, Worker
 from holdfast.ports.endpoints import Endpoints
 from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.outbox import Outbox
 from holdfast.telemetry import metrics
-from holdfast.telemetry.metrics import LoopName
+from holdfast.telemetry.label_values import LoopName
+from holdfast.telemetry.logs import of_envelope
 
 log = structlog.get_logger(__name__)
 
 BATCH = 500
 """Rows or messages of one turn."""
 SENT = {
-    LoopName.RELAY: "outbox_relayed",
-    LoopName.PROMOTE: "jobs_promoted",
-    LoopName.RESCUE: "jobs_rescued",
-    LoopName.ADVANCE: "lanes_advanced",
-    LoopName.UNPARK: "jobs_unparked",
+    LoopName.RELAY: "ticket_relayed",
+    LoopName.PROMOTE: "job_promoted",
+    LoopName.RESCUE: "job_rescued",
+    LoopName.ADVANCE: "job_released",
+    LoopName.UNPARK: "job_unparked",
 }
-"""How the log names what a loop sent."""
+"""How the log names a ticket that a loop sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,22 @@ def conserve(conservation: Conservation, show: Callable[[Observation | None], No
     return Loop(LoopName.CONSERVE, every, turn)
 
 
+def watch_downstreams(
+    breakers: Breakers, show: Callable[[tuple[Sequence[Known], Sequence[Worker], int] | None], None]
+) -> Loop:
+    """Look at every breaker and worker of the pool."""
+
+    async def turn() -> bool:
+        try:
+            show((await breakers.all(), await breakers.workers(), await breakers.now()))
+        except RedisUnavailable:
+            show(None)
+            raise
+        return False
+
+    return Loop(LoopName.DOWNSTREAMS, 5.0, turn)
+
+
 def retain(forget: Retain) -> Loop:
     """Forget what has been kept for long enough."""
     return Loop(LoopName.RETAIN, 600.0, forget.turn)
@@ -170,8 +189,12 @@ async def _send(dispatch: Dispatch, envelopes: Sequence[Envelope], loop: LoopNam
     """Publish; go on at once only when everything went through, or the same rows would come again."""
     if not envelopes:
         return False
-    sent = await dispatch.send_all(envelopes)
+    confirmed = await asyncio.gather(*map(dispatch.send, envelopes))
     await dispatch.idle()
+    sent = sum(confirmed)
     metrics.TICKETS_SENT.of(loop).inc(sent)
-    log.info(SENT[loop], found=len(envelopes), sent=sent)
+    for envelope in compress(envelopes, confirmed):
+        log.info(SENT[loop], **of_envelope(envelope))
+    if sent < len(envelopes):
+        log.warning("tickets_kept", loop=loop, found=len(envelopes), sent=sent)
     return sent == len(envelopes) == BATCH

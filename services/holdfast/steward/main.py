@@ -10,9 +10,11 @@ from holdfast.runtimes import StewardRuntime
 from holdfast.settings import Settings
 from holdfast.steward import loops
 from holdfast.steward.leader import Steward
+from holdfast.telemetry import tracing
 from holdfast.telemetry.census import CENSUS
 from holdfast.telemetry.exposition import Exposition
 from holdfast.telemetry.families import Teller
+from holdfast.telemetry.pool import POOL
 from holdfast.telemetry.probe import probe
 
 
@@ -36,6 +38,7 @@ def build(runtime: StewardRuntime) -> Steward:
             loops.unpark(runtime.endpoints, core.dispatch, settings.endpoint_ramp),
             loops.probe(runtime.probe.turn),
             loops.conserve(runtime.conservation, CENSUS.show, settings.conserve_every),
+            loops.watch_downstreams(runtime.breakers, POOL.show),
             loops.retain(runtime.retain),
             loops.archive(runtime.dead_queue, runtime.bury, core.faults),
         ],
@@ -46,4 +49,9 @@ def main(settings: Settings) -> None:
     """Run the steward alone."""
     exposition = Exposition("steward", {Teller.STEWARD})
     with probe(settings.metrics_host, settings.metrics_port, exposition.text, lambda: True), asyncio.Runner() as runner:
-        runner.run(serve(settings))
+        runner.run(_alone(settings))
+
+
+async def _alone(settings: Settings) -> None:
+    async with tracing.started("steward"):
+        await serve(settings)

@@ -73,28 +73,30 @@ class Census(Collector):
         yield _by(JOBS, ledger.states)
         yield _by(JOBS_IN, ledger.places)
         yield _by(LETTERS, {reason: ledger.open_letters.get(reason, 0) for reason in DeadReason})
-        yield _one(LETTERS_OLDEST, ledger.oldest_letter.total_seconds())
-        yield _one(OUTBOX, ledger.outbox_rows)
-        yield _one(OUTBOX_OLDEST, ledger.outbox_oldest.total_seconds())
+        yield one(LETTERS_OLDEST, ledger.oldest_letter.total_seconds())
+        yield one(OUTBOX, ledger.outbox_rows)
+        yield one(OUTBOX_OLDEST, ledger.outbox_oldest.total_seconds())
         if seen.unaccounted is not None:
             yield _by(UNACCOUNTED, seen.unaccounted)
         if seen.queues is not None:
             counts = seen.queues.items()
             ready = (((name, "ready"), count.ready) for name, count in counts)
             unacked = (((name, "unacked"), count.unacked) for name, count in counts)
-            yield _family(MESSAGES, (*ready, *unacked))
+            yield family_of(MESSAGES, (*ready, *unacked))
             yield _by(CONSUMERS, {name: seen.queues[work_queue(name)].consumers for name in WORK})
 
 
-def _one(sight: Sight, value: float) -> GaugeMetricFamily:
+def one(sight: Sight, value: float) -> GaugeMetricFamily:
+    """A sight without labels, now."""
     return GaugeMetricFamily(sight.name, sight.text, value=value)
 
 
 def _by(sight: Sight, values: Mapping[K, int]) -> GaugeMetricFamily:
-    return _family(sight, (((key,), value) for key, value in values.items()))
+    return family_of(sight, (((key,), value) for key, value in values.items()))
 
 
-def _family(sight: Sight, values: Iterable[tuple[tuple[str, ...], float]]) -> GaugeMetricFamily:
+def family_of(sight: Sight, values: Iterable[tuple[tuple[str, ...], float]]) -> GaugeMetricFamily:
+    """A sight with a value for each combination of labels, now."""
     family = GaugeMetricFamily(sight.name, sight.text, labels=[label.name for label in sight.labels])
     for labels, value in values:
         family.add_metric([str(label) for label in labels], value)

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+from typing import Any, Literal
+from uuid import UUID
 
 import structlog
+
+from holdfast.domain.envelope import Envelope
+from holdfast.domain.job import Job
+from holdfast.domain.trace_context import trace_id
 
 QUIET = {
     "amqp": logging.WARNING,
@@ -22,6 +27,30 @@ QUIET = {
     "celery.app.trace": logging.ERROR,  # "rejected": that is how a ticket goes back
 }
 """Libraries whose news is not ours below a level."""
+
+
+def fields(
+    job_id: UUID, attempt: int | None, kind: str | None, idempotency_key: str | None, traceparent: str | None
+) -> dict[str, Any]:
+    """What names a job on a line: `job_id` and, as far as they are known, the rest."""
+    known = {
+        "job_id": str(job_id),
+        "attempt": attempt,
+        "kind": kind,
+        "idempotency_key": idempotency_key,
+        "trace_id": trace_id(traceparent),
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def of_job(job: Job) -> dict[str, Any]:
+    """The fields of a job."""
+    return fields(job.id, job.attempt, job.kind, job.idempotency_key, job.traceparent)
+
+
+def of_envelope(envelope: Envelope) -> dict[str, Any]:
+    """The fields of the job that a message is about."""
+    return fields(envelope.job_id, envelope.attempt, envelope.kind, envelope.idempotency_key, envelope.traceparent)
 
 
 def configure(level: str, form: Literal["auto", "json", "console"], service: str) -> None:

@@ -6,115 +6,32 @@ commit and its count loses the count. `docs/metrics.md` is the table of all of t
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from holdfast.domain.attempt import Refusal
-from holdfast.domain.dead_letter import DeadReason, Failure
-from holdfast.domain.job import JobState
+from holdfast.domain.circuit import CircuitState, Reason
+from holdfast.domain.dead_letter import DeadReason
 from holdfast.domain.refusal import REASONS
 from holdfast.domain.topology import WORK
 from holdfast.telemetry.families import Label, Members, Teller, counter, gauge, histogram
+from holdfast.telemetry.label_values import (
+    FAMILIES,
+    JOB_OUTCOMES,
+    AttemptEnd,
+    Called,
+    GateSaid,
+    LetterEnd,
+    LoopName,
+    Method,
+    Published,
+    Shared,
+    StatusClass,
+)
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Buckets from 5 ms to 10 min: a webhook on the same machine, and a job that went through its retries."""
 
 
-class AttemptEnd(StrEnum):
-    """How a claimed attempt ended."""
-
-    SUCCEEDED = "succeeded"
-    RETRIED = "retried"
-    PARKED = "parked"
-    BURIED = "buried"
-    """The job died in it."""
-    RETURNED = "returned"
-    """It was given back: the worker was stopping, or the ledger did not take its outcome."""
-    SUPERSEDED = "superseded"
-    """Its claim had been voided: cancelled, or taken over."""
-
-
-class GateSaid(StrEnum):
-    """What the idempotency gate answered."""
-
-    HELD = "held"
-    """The key was new."""
-    IN_FLIGHT = "in_flight"
-    KNOWN = "known"
-    UNAVAILABLE = "unavailable"
-
-
-class Published(StrEnum):
-    """What became of a message."""
-
-    CONFIRMED = "confirmed"
-    RETURNED = "returned"
-    """No queue was bound for its key."""
-    NACKED = "nacked"
-    LOST = "lost"
-    """The connection was lost or blocked, or no confirm came in time; it may have arrived."""
-
-
-class Shared(StrEnum):
-    """The statements that concurrent callers share."""
-
-    ACCEPT = "accept"
-    CONFIRMED = "confirmed"
-    DELIVERIES = "deliveries"
-
-
-class LetterEnd(StrEnum):
-    """What was decided about a dead letter."""
-
-    REPLAYED = "replayed"
-    DROPPED = "dropped"
-
-
-class LoopName(StrEnum):
-    """The loops of the steward."""
-
-    TOPOLOGY = "topology"
-    RELAY = "relay"
-    PROMOTE = "promote"
-    RESCUE = "rescue"
-    ADVANCE = "advance"
-    UNPARK = "unpark"
-    PROBE = "probe"
-    CONSERVE = "conserve"
-    RETAIN = "retain"
-    ARCHIVE = "archive"
-
-
-class Method(StrEnum):
-    """The methods of HTTP."""
-
-    GET = "GET"
-    HEAD = "HEAD"
-    POST = "POST"
-    PUT = "PUT"
-    PATCH = "PATCH"
-    DELETE = "DELETE"
-    OPTIONS = "OPTIONS"
-
-
-class StatusClass(StrEnum):
-    """The first digit of an answer's status; `none` when the client went away before there was one."""
-
-    INFORMATION = "1xx"
-    SUCCESS = "2xx"
-    REDIRECTION = "3xx"
-    CLIENT_ERROR = "4xx"
-    SERVER_ERROR = "5xx"
-    NONE = "none"
-
-
-def job_outcome(state: JobState, failure: Failure | None) -> JobState | DeadReason:
-    """What `holdfast_jobs_ended` says of a job that ended in `state`."""
-    return failure.reason if failure is not None and failure.reason is not None else state
-
-
 KINDS, ROUTES = Members(), Members()
 _kind = Label("kind", KINDS, "a registered kind", open=True)
-JOB_OUTCOMES = (JobState.SUCCEEDED, JobState.CANCELLED, *DeadReason)
 _API, _WORKER, _STEWARD = ({teller} for teller in (Teller.API, Teller.WORKER, Teller.STEWARD))
 
 # Submitting
@@ -203,6 +120,35 @@ LETTERS_SETTLED = counter(
 )
 TICKETS_REISSUED = counter(
     "holdfast_tickets_reissued", "Tickets that the broker gave up on though their job did nothing wrong.", by=_STEWARD
+)
+
+# Downstreams
+DOWNSTREAM = Label(
+    "downstream", lambda: FAMILIES, "the family of a downstream: `webhook`, `image-source`, …", open=True
+)
+CALLS = counter(
+    "holdfast_downstream_calls",
+    "Calls of downstreams that say anything about their health.",
+    DOWNSTREAM,
+    Label("result", lambda: Called),
+    by=_WORKER,
+)
+NOT_NOW = counter(
+    "holdfast_downstream_refusals",
+    "Calls that a breaker, a limit or an operator did not let through: their attempts are parked.",
+    DOWNSTREAM,
+    Label("reason", lambda: Reason),
+    by=_WORKER,
+)
+BREAKER_MOVES = counter(
+    "holdfast_breaker_transitions",
+    "Moves of circuit breakers, by where to; told by the process that caused it.",
+    DOWNSTREAM,
+    Label("to", lambda: CircuitState),
+    by=_WORKER,
+)
+BREAKERS_ALONE = gauge(
+    "holdfast_breakers_alone", "Processes that go by breakers of their own, because Redis is away.", by=_WORKER
 )
 
 # The way to the broker

@@ -22,7 +22,7 @@ from holdfast.adapters.isolation.lockdown import refuse_inspection
 from holdfast.engine.execute import Execute
 from holdfast.ports.downstreams import Worker
 from holdfast.settings import Settings
-from holdfast.telemetry import metrics
+from holdfast.telemetry import metrics, tracing
 from holdfast.telemetry.exposition import Exposition
 from holdfast.telemetry.families import Teller
 from holdfast.telemetry.prefork import enter_slot, shared_counts
@@ -105,6 +105,7 @@ def _connect_signals(
         """Celery swallows what a signal's receiver raises, and a worker without a loop would reject every ticket."""
         metrics.CHILDREN_STARTED.of().inc()
         try:
+            tracing.start(f"worker-{served.name}")
             loop.start()
         except BaseException:
             log.critical("worker_cannot_start", exc_info=True)
@@ -131,15 +132,19 @@ def _connect_signals(
             settings.worker_ready_file.unlink(missing_ok=True)
         lifeline.cut()
 
+    def stop_loop(**_: Any) -> None:
+        loop.stop()
+        tracing.stop()
+
     def on_stopped(**_: Any) -> None:
         if not prefork:
-            loop.stop()
+            stop_loop()
 
     keep = {"weak": False}
     signals.setup_logging.connect(on_logging, **keep)
     signals.worker_init.connect(on_init, **keep)
     signals.worker_process_init.connect(on_child, **keep)
-    signals.worker_process_shutdown.connect(lambda **_: loop.stop(), **keep)
+    signals.worker_process_shutdown.connect(stop_loop, **keep)
     signals.worker_ready.connect(on_ready, **keep)
     signals.worker_shutting_down.connect(on_stopping, **keep)
     signals.worker_shutdown.connect(on_stopped, **keep)

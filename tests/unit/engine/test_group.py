@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.domain.errors import LedgerUnavailable
 from holdfast.engine.group import Group
-from holdfast.telemetry.metrics import Shared
+from holdfast.telemetry.label_values import Shared
 
 
 class Runner:

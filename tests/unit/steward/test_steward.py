@@ -24,7 +24,7 @@ from holdfast.ports.dead_queue import Delivered
 from holdfast.steward import leader, loops
 from holdfast.steward.leader import Steward
 from holdfast.steward.loops import Loop
-from holdfast.telemetry.metrics import LoopName
+from holdfast.telemetry.label_values import LoopName
 from ledger_world import BROKEN, FATAL, LOST, FakeClock, granted, make_job, settlement, ticket_of
 
 

@@ -31,6 +31,7 @@ from holdfast.adapters.egress.failures import translate
 from holdfast.adapters.egress.guard import allowed_networks
 from holdfast.adapters.egress.target import parse, where
 from holdfast.ports.egress import Forbidden, Response, TooLarge, Unreachable
+from holdfast.telemetry import spans, tracing
 
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -102,10 +103,14 @@ class AiohttpEgress:
         token = TRIP.set(trip)
         try:
             timeout = aiohttp.ClientTimeout(total=max(seconds, 0.001))
-            async with self._session().request(
-                method, url, timeout=timeout, allow_redirects=False, trace_request_ctx=trip, **request
-            ) as answer:
-                yield answer
+            with spans.requesting(method, url.host, url.port) as span:
+                if method == "POST":  # to a receiver that was chosen by name; a fetched source need not know of us
+                    request["headers"] = _traced(request["headers"])
+                async with self._session().request(
+                    method, url, timeout=timeout, allow_redirects=False, trace_request_ctx=trip, **request
+                ) as answer:
+                    spans.answered(span, answer.status)
+                    yield answer
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise translate(error, url, trip, seconds) from error
         finally:
@@ -143,6 +148,12 @@ class AiohttpEgress:
     def _forget_closed_loops(self) -> None:
         for loop in [loop for loop in self._sessions if loop.is_closed()]:
             self._sessions.pop(loop).detach()
+
+
+def _traced(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The headers, with the place of this request in its trace, unless they name one."""
+    place = tracing.here()
+    return headers if place is None else {"traceparent": place, **headers}
 
 
 async def _whole(answer: aiohttp.ClientResponse, limit: int, started: float) -> Response:

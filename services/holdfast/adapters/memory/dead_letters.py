@@ -59,7 +59,9 @@ class MemoryDeadLetters:
         """One letter by its id."""
         return self.letters.get(letter_id)
 
-    async def replay(self, letter_id: UUID, priority: int | None, entry: AuditEntry | None = None) -> Replayed | None:
+    async def replay(
+        self, letter_id: UUID, priority: int | None, entry: AuditEntry | None = None, traceparent: str | None = None
+    ) -> Replayed | None:
         """Revive the job and mark the letter."""
         letter = self.letters.get(letter_id)
         if letter is None or letter.job_id is None or letter.replayed_at or letter.dropped_at:
@@ -73,6 +75,7 @@ class MemoryDeadLetters:
             attempt=job.attempt + 1,
             spent_before=job.attempt,
             priority=job.priority if priority is None else priority,
+            traceparent=traceparent or job.traceparent,
             failure=None,
             finished_at=None,
             deadline=None,

@@ -55,7 +55,7 @@ WITH letter AS (
   UPDATE jobs SET state = CASE WHEN lane IS NULL THEN 'queued' ELSE 'blocked' END, since = now(),
                   turn = CASE WHEN lane IS NOT NULL THEN nextval('{TURNS.name}') END,
                   attempt = jobs.attempt + 1, spent_before = jobs.attempt,
-                  token = jobs.token + 1,
+                  token = jobs.token + 1, traceparent = coalesce($4, jobs.traceparent),
                   priority = coalesce($2, jobs.priority), failure = NULL, finished_at = NULL, deadline = NULL
   FROM letter WHERE jobs.id = letter.job_id AND jobs.attempt = letter.attempt AND jobs.state = 'dead'
   RETURNING jobs.*
@@ -137,9 +137,11 @@ class PostgresDeadLetters:
         row = await self._db.one("SELECT * FROM dead_letters WHERE id = $1", letter_id)
         return row and rows.to_dead_letter(row)
 
-    async def replay(self, letter_id: UUID, priority: int | None, entry: AuditEntry | None = None) -> Replayed | None:
+    async def replay(
+        self, letter_id: UUID, priority: int | None, entry: AuditEntry | None = None, traceparent: str | None = None
+    ) -> Replayed | None:
         """One transaction marks the letter, revives the job and writes its ticket."""
-        row = await self._db.one(REPLAY, letter_id, priority, audit.values(entry))
+        row = await self._db.one(REPLAY, letter_id, priority, audit.values(entry), traceparent)
         return row and Replayed(rows.to_envelope(row) if row.job_id else None, row.lane)
 
     async def drop(self, letter_id: UUID, by: str, why: str, entry: AuditEntry | None = None) -> DeadLetter | None:

@@ -35,7 +35,7 @@ from holdfast.domain.envelope import Envelope
 from holdfast.domain.errors import BrokerUnavailable, Unroutable
 from holdfast.telemetry import metrics
 from holdfast.telemetry.families import Share
-from holdfast.telemetry.metrics import Published
+from holdfast.telemetry.label_values import Published
 
 log = structlog.get_logger(__name__)
 
