@@ -268,7 +268,7 @@ async def test_a_page_that_cannot_be_printed_is_refused(browser: ChromiumBrowser
         await show(browser, page("x", header="<link rel=stylesheet href=http://a.example/x.css>"))
 
 
-async def test_no_chromium_outlives_a_worker_that_is_killed() -> None:
+async def test_neither_process_nor_folder_outlives_a_worker_that_is_killed(tmp_path: Path) -> None:
     script = textwrap.dedent(f"""
         import asyncio, sys
         sys.path.insert(0, {str(TESTS)!r})
@@ -282,12 +282,12 @@ async def test_no_chromium_outlives_a_worker_that_is_killed() -> None:
         asyncio.run(ChromiumBrowser(program()).print(
             asked, nothing, timeout=timedelta(seconds=60), memory=1 << 30, most_bytes=1))
     """)
-    with subprocess.Popen([sys.executable, "-c", script]) as worker:  # noqa: ASYNC220
+    with subprocess.Popen([sys.executable, "-c", script], env=os.environ | {"TMPDIR": str(tmp_path)}) as worker:  # noqa: ASYNC220
         processes = eventually(
             lambda: below(worker.pid), lambda found: any("--type=renderer" in p.cmdline() for p in found)
         )
         worker.kill()
-    eventually(lambda: left_of(processes[1:]), lambda left: not left, within=10)
+    eventually(lambda: [*left_of(processes[1:]), *tmp_path.iterdir()], lambda left: not left, within=10)
 
 
 async def test_its_folder_goes_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ async def chromium(arguments: Sequence[str], folder: Path, *, supervised: bool) 
     number = str(theirs.fileno())
     argv = [program(), *arguments, f"--user-data-dir={folder}"]
     if supervised:
-        command = [*SUPERVISED, number, str(os.getpid()), str(1 << 30), *argv]
+        command = [*SUPERVISED, number, str(os.getpid()), str(1 << 30), str(folder), *argv]
     else:
         command = ["bash", "-c", f'exec "$@" 3<&{number} 4>&{number}', "bash", *argv, "--no-sandbox"]
     process = subprocess.Popen(  # noqa: ASYNC220

@@ -158,7 +158,7 @@ class Chromium:
 def _supervised(argv: list[str], channel: socket.socket, memory: int, folder: Path) -> subprocess.Popen[bytes]:
     supervisor = [sys.executable, "-P", "-m", "holdfast.adapters.chromium.supervisor"]
     return subprocess.Popen(
-        [*supervisor, str(channel.fileno()), str(os.getpid()), str(memory), *argv],
+        [*supervisor, str(channel.fileno()), str(os.getpid()), str(memory), str(folder), *argv],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

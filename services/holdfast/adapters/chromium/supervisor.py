@@ -1,4 +1,4 @@
-"""Between the worker and Chromium: `python -m holdfast.adapters.chromium.supervisor <socket> <parent> <bytes> <argv…>`.
+"""Between the worker and Chromium: `python -m … <socket> <parent's pid> <bytes of data> <folder> <argv…>`.
 
 Invariant: when this process ends, every process of the browser has ended and was reaped. It gets SIGTERM when its
 parent dies (PR_SET_PDEATHSIG) or wants the browser gone, and SIGCHLD when the browser fell over; either way it
@@ -18,6 +18,7 @@ import ctypes
 import fcntl
 import os
 import resource
+import shutil
 import signal
 import sys
 from contextlib import suppress
@@ -33,8 +34,8 @@ _READS, _WRITES = 3, 4
 _WATCHED = {signal.SIGTERM, signal.SIGCHLD}
 
 
-def main(channel: int, parent: int, memory: int, argv: list[str]) -> int:
-    """Run the browser until it ends or has to."""
+def main(channel: int, parent: int, memory: int, folder: Path, argv: list[str]) -> int:
+    """Run the browser until it ends or has to; then remove the folder that it wrote to."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before we could ask for the signal
@@ -50,6 +51,7 @@ def main(channel: int, parent: int, memory: int, argv: list[str]) -> int:
     os.close(channel)
     status = _wait(browser)
     _end(browser)
+    shutil.rmtree(folder, ignore_errors=True)
     return os.waitstatus_to_exitcode(status) if status is not None else 0
 
 
@@ -131,4 +133,4 @@ def _children() -> list[int]:
 _libc = ctypes.CDLL(None, use_errno=True)
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]) & 0xFF)
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]), sys.argv[5:]) & 0xFF)
