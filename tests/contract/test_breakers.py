@@ -64,8 +64,9 @@ async def test_it_heals_by_probes_and_a_ramp(scene: Scene) -> None:
     await scene.trip()
     scene.time.pass_by(5_000)
     await scene.pass_probes()
-    assert [await why(scene, draw=0), await why(scene, draw=999_999)] == [None, Reason.RAMPING]
-    scene.time.pass_by(15_000)
+    for share in (100_000, 300_000, 600_000):
+        assert [await why(scene, draw=share - 1), await why(scene, draw=share)] == [None, Reason.RAMPING]
+        scene.time.pass_by(5_000)
     assert (await scene.kept()).circuit.state is CircuitState.CLOSED
 
 
