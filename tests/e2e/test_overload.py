@@ -16,12 +16,12 @@ import pytest
 from sqlalchemy import make_url
 
 from harness import Platform, eventually
-from holdfast.domain.concurrency import MOST
+from holdfast.domain.concurrency import BURST
 from holdfast.settings import Settings
 
 NOOP: dict[str, Any] = {"kind": "test.noop", "payload": {}}
 PRIORITIES = ("low", "default", "high")
-CROWD = int(MOST) + 22
+CROWD = int(BURST) + 22
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ async def test_more_than_an_api_can_have_under_way_is_refused_at_once_and_the_re
                 asyncio.create_task(api.post("/v1/jobs", json=NOOP, headers={"Idempotency-Key": key})) for key in keys
             ]
             done: set[asyncio.Task[httpx.Response]] = set()
-            while len(done) < CROWD - MOST:
+            while len(done) < CROWD - BURST:
                 assert len(done) < CROWD, "nothing was let in"
                 fresh, _ = await asyncio.wait(set(asked) - done, timeout=20, return_when=asyncio.FIRST_COMPLETED)
                 assert fresh, f"only {len(done)} of {CROWD} were refused"
@@ -108,7 +108,7 @@ async def test_more_than_an_api_can_have_under_way_is_refused_at_once_and_the_re
             assert (await api.get("/healthz")).status_code == 200, "probes get through"
         answers = dict(zip(keys, await asyncio.gather(*asked), strict=True))
     refused = {key for key, answer in answers.items() if answer.status_code == 503}
-    assert len(refused) >= CROWD - MOST
+    assert len(refused) >= CROWD - BURST
     assert {answers[key].json()["type"] for key in refused} == {"urn:holdfast:problem:overloaded"}
     assert all(int(answers[key].headers["Retry-After"]) >= 1 for key in refused)
     assert {answer.status_code for key, answer in answers.items() if key not in refused} == {202}

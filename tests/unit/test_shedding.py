@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from holdfast.api.shedding import BATCH_AT_ONCE, Shedding
-from holdfast.domain.concurrency import FIRST, MOST
+from holdfast.domain.concurrency import BURST, FIRST
 
 Sent = list[Message]
 
@@ -123,10 +123,10 @@ async def test_what_is_no_submit_gets_through(shedding: Shedding, application: A
 async def test_a_burst_is_let_in_when_the_process_has_had_time_to_spare(
     shedding: Shedding, application: Application
 ) -> None:
-    tasks = await filled(shedding, int(MOST))
+    tasks = await filled(shedding, int(BURST))
     assert status(await ask(shedding)) == 503
     application.let.set()
-    assert [status(await task) for task in tasks] == [202] * int(MOST)
+    assert [status(await task) for task in tasks] == [202] * int(BURST)
 
 
 async def test_a_body_on_its_way_counts_for_nothing_and_is_asked_again_when_it_has_come(
@@ -173,7 +173,7 @@ async def test_an_application_that_fails_gives_its_place_back(shedding: Shedding
         raise RuntimeError("a defect")
 
     shedding._app = fail
-    for _ in range(int(MOST) * 2):
+    for _ in range(int(BURST) * 2):
         with pytest.raises(RuntimeError, match="a defect"):
             await ask(shedding)
     assert shedding._limit.under_way == 0
