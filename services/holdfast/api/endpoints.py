@@ -157,7 +157,7 @@ async def _change(
     entry = audit.entry(state, caller, action, endpoint_id, reason, about)
     unless_deleted = _unless_deleted(make)
     after = await state.runtime.endpoints.change(endpoint_id, unless_deleted, entry)
-    if after is None:
+    if after is None or (after.state is EndpointState.DELETED and action is not AuditAction.ENDPOINT_DELETE):
         raise _no_endpoint(endpoint_id)
     headers = NOT_STORED if shown else {}
     return answer(endpoint_out(after, state.runtime.core.clock.now()) | dict(shown or {}), 200, headers)

@@ -21,7 +21,10 @@ class Role(StrEnum):
     READ = "read"
     """Read jobs, attempts, artifacts and dead letters of its tenant."""
     OPERATE = "operate"
-    """Replay and drop dead letters, cancel jobs, override breakers, read the audit trail: of all tenants."""
+    """Replay and drop dead letters, cancel jobs, override breakers, read the audit trail: of all tenants.
+
+    And make and change the webhook endpoints of its own tenant.
+    """
     ADMIN = "admin"
     """Make, list and revoke API keys, of all tenants and roles: whoever has it can give itself every other."""
 

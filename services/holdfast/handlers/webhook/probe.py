@@ -10,14 +10,14 @@ A crash between the answer and the note of it asks again.
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-import orjson
 import structlog
 
 from holdfast import __version__
 from holdfast.domain.endpoint import Endpoint, Patience
 from holdfast.domain.errors import HandlerError
+from holdfast.handlers.webhook.payload import WebhookPayload
 from holdfast.handlers.webhook.signature import sign
 from holdfast.ports.clock import Clock
 from holdfast.ports.egress import Egress
@@ -63,7 +63,8 @@ class Probe:
             if receiver is None:
                 return False
             now, message_id = self._clock.now(), f"msg_{self._clock.new_id().hex}"
-            body = _body(endpoint, now)
+            about = {"endpoint_id": str(endpoint.id)}
+            body = WebhookPayload(url=endpoint.url, event_type=PROBE, body=about).content(now)
             headers = {name.lower(): value for name, value in receiver.headers.items()}
             signed = sign(message_id, now, body, receiver.secrets)
             ours = {"content-type": "application/json", "user-agent": f"Holdfast/{__version__}"}
@@ -72,8 +73,3 @@ class Probe:
             log.info("endpoint_probe_failed", endpoint_id=str(endpoint.id), why=str(error))
             return False
         return 200 <= answer.status < 300
-
-
-def _body(endpoint: Endpoint, now: datetime) -> bytes:
-    stamp = now.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    return orjson.dumps({"type": PROBE, "timestamp": stamp, "data": {"endpoint_id": str(endpoint.id)}})
