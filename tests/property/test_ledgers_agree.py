@@ -159,8 +159,8 @@ class TwoLedgers(RuleBasedStateMachine):
 
     @rule()
     def look_for_stalled_lanes(self) -> None:
-        async def stalled(side: Side) -> list[str]:
-            return [lane for lane in await side.outbox.stalled(ALL) if lane.startswith(f"{self.tenant}/")]
+        async def stalled(side: Side) -> set[str]:
+            return {lane for lane in await side.outbox.stalled(ALL) if lane.startswith(f"{self.tenant}/")}
 
         self.both(stalled)
 

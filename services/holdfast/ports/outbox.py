@@ -49,7 +49,7 @@ class Outbox(Protocol):
         ...
 
     async def stalled(self, limit: int) -> list[str]:
-        """Lanes with a BLOCKED job and none under way: whoever should have called `release` did not live to do it."""
+        """Lanes with a BLOCKED job and none under way, in no order: whoever should have released it did not."""
         ...
 
     async def reissue(self, job_id: UUID, attempt: int) -> Envelope | None:

@@ -3,7 +3,7 @@ import { call, query } from "./api.js";
 import { Ago, Empty, State, Trouble, duration, usePolled } from "./parts.js";
 import { html, useEffect, useState } from "./view.js";
 
-const STATES = ["scheduled", "queued", "running", "waiting", "succeeded", "cancelled", "dead"];
+const STATES = ["blocked", "scheduled", "queued", "running", "waiting", "succeeded", "cancelled", "dead"];
 const LIMIT = 50;
 
 export function Jobs({ parameters }) {

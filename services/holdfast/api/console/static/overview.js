@@ -54,6 +54,7 @@ function Now({ stats }) {
     { name: "queued", value: jobs.queued, tone: "info" },
     { name: "waiting", value: jobs.waiting, tone: "warn" },
     { name: "scheduled", value: jobs.scheduled, tone: "dim" },
+    { name: "blocked", value: jobs.blocked, tone: "dim" },
   ];
   const open = parts.reduce((sum, part) => sum + part.value, 0);
   return html`<section class="card" aria-label="Open jobs">
