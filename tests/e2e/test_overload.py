@@ -107,8 +107,10 @@ async def test_more_than_an_api_can_have_under_way_is_refused_at_once_and_the_re
                 done |= fresh
             assert (await api.get("/healthz")).status_code == 200, "probes get through"
         answers = dict(zip(keys, await asyncio.gather(*asked), strict=True))
+        told = (await api.get("/metrics")).text
     refused = {key for key, answer in answers.items() if answer.status_code == 503}
     assert len(refused) >= CROWD - BURST
+    assert f'holdfast_jobs_refused_total{{kind="other",reason="overload"}} {float(len(refused))}' in told
     assert {answers[key].json()["type"] for key in refused} == {"urn:holdfast:problem:overloaded"}
     assert all(int(answers[key].headers["Retry-After"]) >= 1 for key in refused)
     assert {answer.status_code for key, answer in answers.items() if key not in refused} == {202}
