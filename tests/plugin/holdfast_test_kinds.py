@@ -26,6 +26,8 @@ class Anything(BaseModel):
     fail_until: int = 0
     reject: bool = False
     surprise: bool = False
+    say: str = ""
+    """What the error says."""
     after: float | None = None
 
 
@@ -92,9 +94,9 @@ class Flaky(Noop):
 
     async def run(self, context: Context, payload: Any) -> Outcome:
         if payload.surprise:
-            raise ZeroDivisionError("as the test asked")
+            raise ZeroDivisionError(f"as the test asked{payload.say}")
         if payload.reject:
-            raise Rejected("the input is wrong, as the test asked", error="WrongInput")
+            raise Rejected(f"the input is wrong, as the test asked{payload.say}", error="WrongInput")
         if context.attempt <= payload.fail_until:
             after = timedelta(seconds=payload.after) if payload.after else None
             raise TryLater("not yet, as the test asked", error="NotYet", after=after)

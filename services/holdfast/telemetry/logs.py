@@ -1,7 +1,7 @@
 """Logs: one JSON object a line, with the job's id and key on every line of a job.
 
 Loggers are structlog's; what a line is about comes from context variables, which follow the task through awaits.
-Payloads, secrets and bodies are never logged.
+Secrets, payloads and what exceptions say of them are taken out of every line, whoever writes it: `telemetry.redaction`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import structlog
 from holdfast.domain.envelope import Envelope
 from holdfast.domain.job import Job
 from holdfast.domain.trace_context import trace_id
+from holdfast.telemetry import redaction
 
 QUIET = {
     "amqp": logging.WARNING,
@@ -71,10 +72,8 @@ def configure(level: str, form: Literal["auto", "json", "console"], service: str
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    render: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]  # locals may be secrets
-        if console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    render: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -83,7 +82,9 @@ def configure(level: str, form: Literal["auto", "json", "console"], service: str
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _Service(service),
-                *render,
+                redaction.exception,
+                redaction.redact,
+                render,
             ],
         )
     )

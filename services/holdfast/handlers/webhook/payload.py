@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -17,7 +16,6 @@ from holdfast.handlers.webhook.signature import secret_bytes
 
 MAX_TIMEOUT = 60.0
 """Seconds; the operator's `limits.webhook_timeout` is usually lower and counts when it is."""
-REDACTED = "[redacted]"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _VALUE = re.compile(r"[\x20-\x7e\t]{0,4096}")
 # fmt: off
@@ -137,19 +135,3 @@ class WebhookPayload(BaseModel):
     def media_type(self) -> str:
         """The content type, unless the client's headers name another."""
         return "application/json" if self.body_text is None else "text/plain; charset=utf-8"
-
-
-def redact(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """A webhook payload as it may be shown: without secrets, header values, body, and the URL's path and query.
-
-    Paths too, because many receivers (Slack, Discord) put their token there.
-    """
-    shown = dict(payload)
-    for field in shown.keys() & {"secret", "secrets", "body", "body_text"}:
-        shown[field] = REDACTED
-    if isinstance(shown.get("headers"), Mapping):
-        shown["headers"] = dict.fromkeys(shown["headers"], REDACTED)
-    if isinstance(shown.get("url"), str):
-        parts = urlsplit(shown["url"])
-        shown["url"] = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{REDACTED}"
-    return shown
