@@ -50,6 +50,7 @@ from holdfast.domain.endpoint import Patience
 from holdfast.domain.errors import HoldfastError
 from holdfast.engine.admission import Admission
 from holdfast.engine.backlog_bound import BacklogBound
+from holdfast.engine.bulkhead import places_for
 from holdfast.engine.bury import BuryDead
 from holdfast.engine.conserve import Conservation
 from holdfast.engine.dispatch import Dispatch
@@ -82,9 +83,6 @@ log = structlog.get_logger(__name__)
 
 DEVELOPMENT_KEY = "RGV2ZWxvcG1lbnQgb25seTogZXZlcnlib2R5IGtub3c="
 """Seals secrets where no key is set; as good as clear text."""
-LEAST_PLACES = 8
-"""Calls of one destination that a process may have under way however few its slots: a PDF fetches eight assets at
-once."""
 
 
 def worker_name(pid: int | None = None) -> str:
@@ -301,7 +299,7 @@ def _downstreams(settings: Settings, closing: AsyncExitStack, worker: Worker) ->
         MemoryBreakers(policies),
         policies,
         worker,
-        most=max(LEAST_PLACES, int(worker.concurrency * settings.downstream_share)),
+        most=places_for(worker.concurrency, settings.downstream_share),
         draw=random.random,
     )
 

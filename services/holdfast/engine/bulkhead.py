@@ -19,9 +19,18 @@ from holdfast.domain.circuit import Reason
 from holdfast.ports.downstreams import NotNow
 
 PATIENCE = 1.0
-"""Seconds that a job waits for a place at most, and after which a destination that ended no call counts as stuck."""
-PARKED = timedelta(seconds=1)
-"""How long a job is parked that got no place."""
+"""Seconds after which a destination that ended no call counts as stuck."""
+PARKED = timedelta(seconds=4)
+"""How long a job is parked that got no place: a destination that is stuck is seldom well again within a second."""
+
+ALONE = 8
+"""Calls of one destination that a job may have under way in a process that runs one job at a time: there is nobody to
+leave slots to, and a PDF fetches eight assets at once."""
+
+
+def places_for(slots: int, share: float) -> int:
+    """Calls of one destination that a process with so many slots may have under way."""
+    return ALONE if slots == 1 else max(1, int(slots * share))
 
 
 @dataclass(slots=True)
@@ -55,35 +64,33 @@ class Bulkhead:
         places = self._places.setdefault(name, _Places(moved_at=self._clock()))
         if places.taken < self._most:
             places.taken += 1
-            return
-        left = places.moved_at + PATIENCE - self._clock()
-        if left <= 0:
-            raise NotNow(name, Reason.FULL, PARKED)
-        await self._wait(name, places)
+        else:
+            await self._wait(name, places)
 
     async def _wait(self, name: str, places: _Places) -> None:
+        """Wait for a place, for as long as the destination moves: a slot that waits for one that hangs is lost too."""
         turn = asyncio.get_running_loop().create_future()
         places.waiting.append(turn)
         try:
-            await asyncio.wait_for(turn, PATIENCE)
-        except BaseException as error:
-            if turn.done() and not turn.cancelled():  # it was our turn at that very moment
+            while not turn.done():
+                left = places.moved_at + PATIENCE - self._clock()
+                if left <= 0:
+                    raise NotNow(name, Reason.FULL, PARKED)
+                await asyncio.wait([turn], timeout=left)
+        except BaseException:
+            if turn.done():  # it was our turn at that very moment
                 self._leave(name)
-            elif turn in places.waiting:
+            else:
                 places.waiting.remove(turn)
-            if isinstance(error, TimeoutError):
-                raise NotNow(name, Reason.FULL, PARKED) from None
             raise
 
     def _leave(self, name: str) -> None:
         """Hand the place to whoever waits longest."""
         places = self._places[name]
         places.moved_at = self._clock()
-        while places.waiting:
-            turn = places.waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
+        if places.waiting:
+            places.waiting.popleft().set_result(None)
+            return
         places.taken -= 1
         if not places.taken:
             del self._places[name]

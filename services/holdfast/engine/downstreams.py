@@ -119,7 +119,7 @@ class PooledDownstreams:
     async def call(self, name: str) -> AsyncIterator[CallUnderWay]:
         """Ask, let the handler call, and note what came of it."""
         with spans.calling(name), _refusals_counted(name):
-            async with self._bulkhead.place(name):
+            async with self._placed(name):
                 ticket = await self._admit(name)
                 call = CallUnderWay(self._clock())
                 try:
@@ -133,6 +133,21 @@ class PooledDownstreams:
                     self._note(name, ticket, call.report(self._clock(), self._policies.of(name).slow_ms))
 
     # -- asking -----------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _placed(self, name: str) -> AsyncIterator[None]:
+        """Hold a place of this process.
+
+        Where none is left the destination may be known to be sick. Then its breaker says when to come back, which is
+        later; a job that comes back for nothing costs as much as any other.
+        """
+        async with contextlib.AsyncExitStack() as held:
+            try:
+                await held.enter_async_context(self._bulkhead.place(name))
+            except NotNow:
+                self._note(name, await self._admit(name), Report(0))
+                raise
+            yield
 
     async def _admit(self, name: str) -> _Ticket:
         now = self._clock()

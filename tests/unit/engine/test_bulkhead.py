@@ -1,0 +1,99 @@
+"""No destination takes all the slots of a process, and nobody gives a slot away by waiting for one that hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+
+import pytest
+
+from holdfast.adapters.memory.breakers import MemoryBreakers
+from holdfast.domain.circuit import Reason
+from holdfast.domain.downstream import Forced, Override
+from holdfast.domain.downstream_policy import Policies
+from holdfast.engine.bulkhead import PATIENCE, Bulkhead
+from holdfast.engine.downstreams import PooledDownstreams
+from holdfast.ports.downstreams import NotNow, Worker
+
+HOST = "webhook:a.example"
+
+
+class Clock:
+    """Real time, and what the test adds to it."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+async def test_a_destination_that_ended_no_call_for_a_while_gets_no_more_than_its_places(clock: Clock) -> None:
+    bulkhead = Bulkhead(2, clock)
+    async with AsyncExitStack() as held:
+        for _ in range(2):
+            await held.enter_async_context(bulkhead.place(HOST))
+        clock.ahead += PATIENCE
+        with pytest.raises(NotNow) as refused:
+            await held.enter_async_context(bulkhead.place(HOST))
+        assert refused.value.reason is Reason.FULL
+        await held.enter_async_context(bulkhead.place("webhook:b.example"))
+    assert bulkhead.taken(HOST) == 0
+
+
+async def test_who_comes_late_waits_no_longer_than_who_came_before(clock: Clock) -> None:
+    bulkhead = Bulkhead(1, clock)
+    async with bulkhead.place(HOST):
+        clock.ahead += PATIENCE - 0.05
+        began = time.monotonic()
+        with pytest.raises(NotNow):
+            await bulkhead.place(HOST).__aenter__()
+        assert time.monotonic() - began < PATIENCE / 2
+
+
+async def test_a_place_that_becomes_free_goes_to_whoever_waits_longest(clock: Clock) -> None:
+    bulkhead, entered = Bulkhead(1, clock), []
+
+    async def enter(who: str) -> None:
+        async with bulkhead.place(HOST):
+            entered.append(who)
+
+    async with asyncio.TaskGroup() as waiting, bulkhead.place(HOST):
+        waiting.create_task(enter("first"))
+        waiting.create_task(enter("second"))
+        await asyncio.sleep(0.01)
+        assert not entered
+    assert entered == ["first", "second"]
+    assert bulkhead.taken(HOST) == 0
+
+
+async def test_who_is_cancelled_while_waiting_takes_no_place_along(clock: Clock) -> None:
+    bulkhead = Bulkhead(1, clock)
+    async with bulkhead.place(HOST):
+        waiting = asyncio.create_task(bulkhead.place(HOST).__aenter__())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert bulkhead.taken(HOST) == 0
+    async with bulkhead.place(HOST):
+        assert bulkhead.taken(HOST) == 1
+
+
+async def test_a_job_that_finds_no_place_at_a_sick_destination_waits_for_its_breaker(clock: Clock) -> None:
+    breakers = MemoryBreakers(Policies())
+    worker = Worker("worker", "worker", "webhook", concurrency=2, busy=0)
+    downstreams = PooledDownstreams(breakers, breakers, Policies(), worker, most=1, clock=clock, draw=lambda: 0.0)
+    async with downstreams.call(HOST):
+        until = await breakers.now() + 60_000
+        await breakers.override(HOST, Override(Forced.OPEN, until, reason="sick", by="test", at=0))
+        clock.ahead += PATIENCE
+        with pytest.raises(NotNow) as refused:
+            await downstreams.call(HOST).__aenter__()
+    assert refused.value.reason is Reason.FORCED_OPEN
