@@ -59,6 +59,10 @@ chaos: setup ## Break everything under 10,000 jobs, then audit; beside it Celery
 overload: setup ## Offer the api three times what it sustains, and see what becomes of it (3 min; ARGS=--help)
 	@PYTHONPATH=tests:tests/chaos:loadtest $(BIN)/python -m overload $(ARGS)
 
+.PHONY: sick
+sick: setup ## Measure what a sick webhook host costs a healthy one; beside it Celery alone (6 min; ARGS=--help)
+	@PYTHONPATH=tests:tests/chaos $(BIN)/python -m sick $(ARGS)
+
 .PHONY: test-interpreters
 test-interpreters: setup ## Run the unit tests on every Python >= 3.11 of this machine
 	@infra/interpreters $(ARGS)

@@ -28,6 +28,8 @@ NAMES = ("api-1", "api-2", "worker-render-1", "worker-render-2", "worker-webhook
 COOLED = 2.5
 """Seconds to wait after queues were declared for the first time: RabbitMQ 4.3.6, killed within the first one or so,
 comes back with them empty."""
+START = 120.0
+"""Seconds within which all processes must be up; a few when the machine does nothing else."""
 VHOST = "holdfast"
 UNACCOUNTED = r"^holdfast_jobs_unaccounted(?:{[^}]*})? (\S+)"
 Say = Callable[[str], None]
@@ -63,8 +65,10 @@ class Outcome:
 
 
 @contextmanager
-def running(sandbox: Sandbox, *, grace: float = 25.0) -> Iterator[tuple[Fleet, Settings, list[str]]]:
-    """The platform on this sandbox: its fleet, its settings, and the URLs of its apis."""
+def running(
+    sandbox: Sandbox, names: tuple[str, ...] = NAMES, **own: Any
+) -> Iterator[tuple[Fleet, Settings, list[str]]]:
+    """The platform on this sandbox, `own` settings included: its fleet, its settings, and the URLs of its apis."""
     given = sandbox.addresses()
     settings = Settings(
         postgres_url=given["HOLDFAST_POSTGRES_URL"],
@@ -73,25 +77,26 @@ def running(sandbox: Sandbox, *, grace: float = 25.0) -> Iterator[tuple[Fleet, S
         redis_url=given["HOLDFAST_REDIS_URL"],
         artifacts_url=f"file://{sandbox.root / 'artifacts'}",
         egress_allow=("127.0.0.0/8",),
-        worker_grace=grace,
+        **own,
     )
     platform = Platform(settings, sandbox.root)
     for command in (("db", "upgrade"), ("topology", "apply")):
         _prepare(platform, *command)
     declared = time.monotonic()
-    api_ports = dict(zip(NAMES[:2], own_ports(2), strict=True))
+    apis = [name for name in names if name.startswith("api")]
+    api_ports = dict(zip(apis, own_ports(len(apis)), strict=True))
 
     def launch(name: str) -> Member:
-        own = {"api_port": api_ports[name]} if name in api_ports else {}
+        port = {"api_port": api_ports[name]} if name in api_ports else {}
         (sandbox.root / f"{name}.ready").unlink(missing_ok=True)
-        return platform.start(name, command=name.rsplit("-", 1)[0], **own)
+        return platform.start(name, command=name.rsplit("-", 1)[0], **port)
 
-    fleet = Fleet(launch, NAMES)
+    fleet = Fleet(launch, names)
     urls = [f"http://127.0.0.1:{port}" for port in api_ports.values()]
     try:
         fleet.start()
-        eventually(lambda: all(map(_ready, urls)), within=60)
-        eventually(lambda: all(member.ready_file.exists() for member in fleet.alive("worker")), within=60)
+        eventually(lambda: all(map(_ready, urls)), within=START)
+        eventually(lambda: all(member.ready_file.exists() for member in fleet.alive("worker")), within=START)
         time.sleep(max(0.0, declared + COOLED - time.monotonic()))
         yield fleet, settings, urls
     finally:
@@ -101,7 +106,7 @@ def running(sandbox: Sandbox, *, grace: float = 25.0) -> Iterator[tuple[Fleet, S
 def campaign(sandbox: Sandbox, observer: str, scale: Scale, say: Say) -> Outcome:
     """Run the orders through the faults, and audit."""
     begun = time.monotonic()
-    with running(sandbox, grace=5.0 if scale.short else 25.0) as (fleet, settings, urls):
+    with running(sandbox, worker_grace=5.0 if scale.short else 25.0) as (fleet, settings, urls):
         ledger = settings.postgres_url.get_secret_value()
         orders = Planner(scale.seed, Places(observer, _picture(sandbox.root, urls[0])), scale.short).mixed(scale.orders)
         injector = Injector(sandbox, fleet, ledger)

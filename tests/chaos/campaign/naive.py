@@ -11,9 +11,8 @@ import os
 import secrets
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,10 @@ from harness import Member, eventually
 
 from .audit import TAKEN, queue_lengths, redelivered
 from .faults import Fault, Injector
-from .holdfast_side import COOLED, Say, Scale, lanes
+from .holdfast_side import COOLED, START, Say, Scale, lanes
 from .naive_app import make_app
 from .orders import Order, Places, Planner
+from .pace import Pace
 from .world import Fleet, Sandbox, observing
 
 NAMES = ("worker-1", "worker-2")
@@ -41,7 +41,7 @@ longest backoff of two failures."""
 
 @dataclass(slots=True)
 class Submitting:
-    """Threads that call `delay()` at a steady rate."""
+    """Calls `delay()` at a steady rate."""
 
     app: Celery
     url: str
@@ -51,33 +51,24 @@ class Submitting:
     """Orders for which `delay()` returned."""
     refused: dict[int, str] = field(default_factory=dict)
     """Orders for which it raised, and what."""
-    _threads: list[threading.Thread] = field(default_factory=list)
+    _pace: Pace[Order] = field(init=False)
 
     def start(self) -> None:
         """Begin."""
-        begin, lock, turns = time.monotonic(), threading.Lock(), iter(list(enumerate(self.orders)))
-
-        def work() -> None:
-            while True:
-                with lock:
-                    turn, order = next(turns, (0, None))
-                if order is None:
-                    return
-                time.sleep(max(0.0, begin + turn / self.rate - time.monotonic()))
-                try:
-                    self.app.tasks["deliver"].delay(self.url, order.payload["body"])
-                    self.accepted.add(order.number)
-                except Exception as error:  # whatever it raises, the caller has no job
-                    self.refused[order.number] = type(error).__name__
-
-        self._threads = [threading.Thread(target=work, daemon=True) for _ in range(6)]
-        for thread in self._threads:
-            thread.start()
+        self._pace = Pace(self.orders, self.rate, self._submit)
+        self._pace.start()
 
     @property
     def busy(self) -> bool:
         """Whether orders are left."""
-        return any(thread.is_alive() for thread in self._threads)
+        return self._pace.busy
+
+    def _submit(self, order: Order) -> None:
+        try:
+            self.app.tasks["deliver"].delay(self.url, order.payload["body"])
+            self.accepted.add(order.number)
+        except Exception as error:  # whatever it raises, the caller has no job
+            self.refused[order.number] = type(error).__name__
 
 
 def naive(sandbox: Sandbox, scale: Scale, say: Say, *, careful: bool) -> dict[str, Any]:
@@ -87,9 +78,10 @@ def naive(sandbox: Sandbox, scale: Scale, say: Say, *, careful: bool) -> dict[st
     folder.mkdir()
     addresses = sandbox.addresses()
     management = addresses["HOLDFAST_RABBITMQ_MANAGEMENT_URL"]
-    _make_vhost(management, vhost)
-    broker = urlunsplit(urlsplit(addresses["HOLDFAST_RABBITMQ_URL"])._replace(path=f"/{vhost}"))
-    fleet = Fleet(lambda name: _launch(name, folder, broker, careful=careful), NAMES)
+    broker = own_vhost(addresses, vhost)
+    fleet = Fleet(
+        lambda name: launch(name, folder, broker, ("--concurrency", str(PROCESSES_EACH)), careful=careful), NAMES
+    )
     with observing(folder) as observer:
         planner = Planner(scale.seed, Places(observer, ""))
         orders = [planner.webhook(number) for number in range(scale.orders)]
@@ -97,7 +89,7 @@ def naive(sandbox: Sandbox, scale: Scale, say: Say, *, careful: bool) -> dict[st
         injector = Injector(sandbox, fleet, None, HITS)
         try:
             fleet.start()
-            eventually(lambda: all(member.ready_file.exists() for member in fleet.alive("worker")), within=60)
+            eventually(lambda: all(member.ready_file.exists() for member in fleet.alive("worker")), within=START)
             time.sleep(COOLED)
             submitting.start()
             injector.start(*lanes(scale))
@@ -144,26 +136,29 @@ def _wait_quiet(management: str, vhost: str, observer: str, *, within: float, sa
     return False
 
 
-def _launch(name: str, folder: Path, broker: str, *, careful: bool) -> Member:
+def launch(name: str, folder: Path, broker: str, pool: Sequence[str], *, careful: bool) -> Member:
+    """Start a worker; `pool` are the options of `celery worker` that size it."""
     ready, log = folder / f"{name}.ready", folder / f"{name}.log"
     ready.unlink(missing_ok=True)
     own = {"NAIVE_BROKER": broker, "NAIVE_CAREFUL": "1" if careful else "0", "NAIVE_READY": str(ready)}
     environment = os.environ | own | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     celery = [sys.executable, "-m", "celery", "-A", "campaign.naive_app:app", "worker"]
-    options = ["--concurrency", str(PROCESSES_EACH), "-n", f"{name}-{secrets.token_hex(3)}@%h", "--loglevel", "WARNING"]
+    options = [*pool, "-n", f"{name}-{secrets.token_hex(3)}@%h", "--loglevel", "WARNING"]
     with log.open("ab") as output:
         process = subprocess.Popen(
             [*celery, *options], env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL
         )
-    return Member(name, process, log, ready)
+    return Member(name, process, log, ready, port=0)  # it serves no metrics
 
 
-def _make_vhost(management: str, vhost: str) -> None:
-    parts = urlsplit(management)
+def own_vhost(addresses: Mapping[str, str], name: str) -> str:
+    """Make a virtual host; return its AMQP URL."""
+    parts = urlsplit(addresses["HOLDFAST_RABBITMQ_MANAGEMENT_URL"])
     httpx.put(
-        f"http://{parts.hostname}:{parts.port}/api/vhosts/{vhost}",
+        f"http://{parts.hostname}:{parts.port}/api/vhosts/{name}",
         auth=(parts.username or "", parts.password or ""),
     ).raise_for_status()
+    return urlunsplit(urlsplit(addresses["HOLDFAST_RABBITMQ_URL"])._replace(path=f"/{name}"))
 
 
 def _line(vhost: str, submitting: Submitting, injector: Injector, observer: str) -> str:

@@ -28,9 +28,9 @@ def make_app(broker: str, *, careful: bool) -> Celery:
         )
 
     @app.task(name="deliver", shared=False, autoretry_for=(Exception,), retry_backoff=True, max_retries=5)
-    def deliver(url: str, body: dict[str, Any]) -> int:
+    def deliver(url: str, body: dict[str, Any], timeout: float = 15) -> int:
         """Post one webhook."""
-        return _client().post(url, json=body, timeout=15).raise_for_status().status_code
+        return _client().post(url, json=body, timeout=timeout).raise_for_status().status_code
 
     return app
 

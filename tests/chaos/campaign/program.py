@@ -9,11 +9,13 @@ import random
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from . import jitter, report
+from .audit import Promise
 from .holdfast_side import Outcome, Say, Scale, campaign, running
 from .naive import naive
 from .world import Sandbox, observing, query, sandbox
@@ -27,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10_000)
     scale = Scale(options.jobs, options.rate, seed, options.process_gap, options.service_gap, settle_within=300)
-    say = _clock()
+    say = clock()
     say(f"seed {seed}: {scale.orders} jobs at {scale.rate:g} a second")
     with sandbox() as place:
         say(f"sandbox in {place.home}")
@@ -35,14 +37,15 @@ def main(argv: list[str] | None = None) -> int:
             spread = None if options.no_jitter else _jitter(place, say)
             with observing(place.root) as observer:
                 outcome = campaign(place, observer, scale, say)
-            _tell(outcome, say)
+            tell(outcome.promises, say)
+            _explain(outcome, say)
             if not all(promise.held for promise in outcome.promises):
-                _keep_logs(place, say)
+                keep_logs(place, OUT, say)
             celery = {} if options.no_celery else _celery(place, scale, options.celery_jobs, say)
         except BaseException:
-            _keep_logs(place, say)
+            keep_logs(place, OUT, say)
             raise
-    found = report.results(_head(seed), outcome, spread, celery)
+    found = report.results(head("chaos") | {"seed": seed}, outcome, spread, celery)
     print(report.markdown(found))
     say(f"results in {report.save(found, OUT)}")
     if options.publish:
@@ -70,35 +73,42 @@ def _celery(place: Sandbox, scale: Scale, jobs: int, say: Say) -> dict[str, Any]
     return found
 
 
-def _tell(outcome: Outcome, say: Say) -> None:
-    for promise in outcome.promises:
+def tell(promises: Sequence[Promise], say: Say) -> None:
+    """Say which held, and what speaks against the others."""
+    for promise in promises:
         say(f"{'held  ' if promise.held else 'BROKEN'}  {promise.text}: {promise.measured}")
         for offender in promise.offenders[:20]:
             say(f"        {offender}")
+
+
+def keep_logs(place: Sandbox, folder: Path, say: Say) -> None:
+    """Copy the logs out of a sandbox that is about to be wiped."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for log in (*place.root.glob("*.log"), *(place.home / "log").glob("*.log")):
+        shutil.copy(log, folder)
+    say(f"the logs are in {folder}")
+
+
+def _explain(outcome: Outcome, say: Say) -> None:
     for row in outcome.evidence[:40]:
         say(f"        {row}")
     for error in outcome.errors:
         say(f"        not injected: {error}")
 
 
-def _keep_logs(place: Sandbox, say: Say) -> None:
-    OUT.mkdir(parents=True, exist_ok=True)
-    for log in (*place.root.glob("*.log"), *(place.home / "log").glob("*.log")):
-        shutil.copy(log, OUT)
-    say(f"the logs are in {OUT}")
-
-
-def _head(seed: int) -> dict[str, Any]:
+def head(target: str) -> dict[str, Any]:
+    """When, how and where: the begin of every result."""
     cores, memory = os.cpu_count(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    arguments = " ARGS=" + repr(" ".join(sys.argv[1:])) if sys.argv[1:] else ""
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "command": "make chaos ARGS=" + repr(" ".join(sys.argv[1:])) if sys.argv[1:] else "make chaos",
-        "seed": seed,
+        "command": f"make {target}{arguments}",
         "machine": f"{cores} cores, {memory:.0f} GiB, Python {platform.python_version()}",
     }
 
 
-def _clock() -> Say:
+def clock() -> Say:
+    """Prints lines with the seconds since now."""
     begun = time.monotonic()
     return lambda line: print(f"[{time.monotonic() - begun:6.1f}] {line}", flush=True)
 

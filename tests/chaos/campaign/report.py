@@ -15,7 +15,6 @@ from .world import REPOSITORY
 PAGE = REPOSITORY / "docs" / "reliability.md"
 RESULTS = REPOSITORY / "docs" / "reliability.json"
 PICTURE = REPOSITORY / "docs" / "images" / "jitter.svg"
-BEGIN, END = "<!-- campaign: begin -->", "<!-- campaign: end -->"
 Results = dict[str, Any]
 
 
@@ -44,10 +43,10 @@ def markdown(found: Results) -> str:
     return "\n\n".join(parts)
 
 
-def save(found: Results, folder: Path) -> Path:
+def save(found: Results, folder: Path, name: str = RESULTS.name) -> Path:
     """Write all of it as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / RESULTS.name
+    file = folder / name
     file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     return file
 
@@ -62,10 +61,23 @@ def publish(found: Results) -> None:
     if jitter:
         PICTURE.parent.mkdir(exist_ok=True)
         PICTURE.write_text(histogram(jitter["waits"]))
-    page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{markdown(found)}\n\n{END}{after}")
+    insert("campaign", markdown(found))
+
+
+def insert(marker: str, text: str) -> None:
+    """Put the text between the two markers of that name on the page."""
+    begin, end = f"<!-- {marker}: begin -->", f"<!-- {marker}: end -->"
+    before, _, rest = PAGE.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    PAGE.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+
+
+def promises(found: Iterable[Results]) -> list[tuple[str, str, str]]:
+    """A row for each promise: what, how it was found, and whether it held."""
+    return [
+        (one["text"], one["measured"] or "-", "held" if one["held"] else f"**broken** ({len(one['offenders'])})")
+        for one in found
+    ]
 
 
 def _head(found: Results) -> str:
@@ -79,10 +91,7 @@ def _head(found: Results) -> str:
 
 
 def _promises(found: Results) -> str:
-    rows = []
-    for promise in found["promises"]:
-        verdict = "held" if promise["held"] else f"**broken** ({len(promise['offenders'])})"
-        rows.append((promise["text"], promise["measured"] or "-", verdict))
+    rows = promises(found["promises"])
     figures = found["figures"]
     rows.append(
         (
@@ -95,14 +104,14 @@ def _promises(found: Results) -> str:
     rows.append(
         ("attempts whose ticket was handed out again", str(figures["attempts that were redelivered"]), "reported")
     )
-    return _table(("promise", "measured", "verdict"), rows)
+    return table(("promise", "measured", "verdict"), rows)
 
 
 def _faults(found: Results) -> str:
     after = found["figures"]["reposts after a fault"]
     rows = [(fault, times, after.get(fault, 0)) for fault, times in found["faults"].items()]
     rows.append(("all", sum(found["faults"].values()), ""))
-    return _table(("fault", "injected", "keys posted again within 5 s of one"), rows)
+    return table(("fault", "injected", "keys posted again within 5 s of one"), rows)
 
 
 def _side_by_side(found: Results) -> str:
@@ -139,7 +148,7 @@ def _side_by_side(found: Results) -> str:
             f"**{anonymous}**",
         ),
     ]
-    return _table(("", "Celery, defaults", "Celery, acks_late + reject_on_worker_lost + confirms", "Holdfast"), rows)
+    return table(("", "Celery, defaults", "Celery, acks_late + reject_on_worker_lost + confirms", "Holdfast"), rows)
 
 
 def _broken(found: Results, text: str) -> int:
@@ -153,11 +162,12 @@ def _jitter(jitter: Results) -> str:
     buckets = ", ".join(f"`{key}` {count}" for key, count in jitter["buckets"].items())
     return (
         f"{jitter['jobs']:,} jobs failed within {jitter['all failed within seconds']:.2f} s. Waits in seconds:\n\n"
-        + _table(("wait", "min", "p10", "p50", "p90", "max"), rows)
+        + table(("wait", "min", "p10", "p50", "p90", "max"), rows)
         + f"\n\nTickets by bucket: {buckets}.\n\n![Waits of the 2 s tier](images/jitter.svg)"
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table of Markdown."""
     lines = [" | ".join(map(str, row)) for row in (head, ["---"] * len(head), *rows)]
     return "\n".join(f"| {line} |" for line in lines)

@@ -164,15 +164,20 @@ class Fleet:
 def observing(folder: Path) -> Iterator[str]:
     """An observer process; yields the URL of its hook."""
     (port,) = own_ports(1)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-    with (folder / "observer.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "campaign.observer", str(port)], env=environment, stdout=log, stderr=log
-        )
     url = f"http://127.0.0.1:{port}"
-    try:
-        eventually(lambda: _answers(f"{url}/count"), within=20)
+    with serving(folder, "campaign.observer", str(port), answers=f"{url}/count"):
         yield f"{url}/hook"
+
+
+@contextmanager
+def serving(folder: Path, module: str, *arguments: str, answers: str) -> Iterator[None]:
+    """Run a server of ours, `python -m module arguments`; begin when the URL `answers` does, end it afterwards."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    with (folder / f"{module.rpartition('.')[2]}.log").open("ab") as log:
+        process = subprocess.Popen([sys.executable, "-m", module, *arguments], env=environment, stdout=log, stderr=log)
+    try:
+        eventually(lambda: _answers(answers), within=20)
+        yield
     finally:
         process.kill()
         process.wait()
