@@ -63,6 +63,10 @@ overload: setup ## Offer the api three times what it sustains, and see what beco
 sick: setup ## Measure what a sick webhook host costs a healthy one; beside it Celery alone (6 min; ARGS=--help)
 	@PYTHONPATH=tests:tests/chaos $(BIN)/python -m sick $(ARGS)
 
+.PHONY: fuzz
+fuzz: services ## Random hostile input, a minute for each kind of it (ARGS="--seconds=600 --seed=7")
+	@$(WITH) $(PYTEST) tests/fuzz -s --seconds=60 $(ARGS)
+
 .PHONY: test-interpreters
 test-interpreters: setup ## Run the unit tests on every Python >= 3.11 of this machine
 	@infra/interpreters $(ARGS)

@@ -1,6 +1,7 @@
 """Write what the documentation can take from the code: every setting, and every field of the built-in payloads.
 
-    python docs/generate.py            rewrite guides/configuration.md and the tables of guides/handlers.md
+    python docs/generate.py            rewrite guides/configuration.md and the tables of the guides to handlers and
+                                       to hostile input
     python docs/generate.py --check    change nothing; exit code 1 when a file is not what it would write
 
 Names, defaults and bounds come from the classes as they are imported, meanings from the text below each attribute.
@@ -38,6 +39,7 @@ DOCS = Path(__file__).resolve().parent
 METRICS = DOCS / "metrics.md"
 CONFIGURATION = DOCS / "guides" / "configuration.md"
 HANDLERS = DOCS / "guides" / "handlers.md"
+HOSTILE = DOCS / "guides" / "hostile-input.md"
 PAYLOADS: Mapping[str, Sequence[type[BaseModel]]] = {
     "source": (Source, ArtifactSource),
     "image.transform": (ImagePayload, Variant, Crop, Watermark),
@@ -180,6 +182,7 @@ def pages() -> dict[Path, str]:
         CONFIGURATION: configuration(),
         HANDLERS: handlers(HANDLERS.read_text()),
         METRICS: metrics(METRICS.read_text()),
+        HOSTILE: hostile(HOSTILE.read_text()),
     }
 
 
@@ -229,6 +232,18 @@ def handlers(text: str) -> str:
             raise SystemExit(f"{HANDLERS} needs exactly one block `<!-- fields: {name} -->` … `<!-- end -->`")
         text = _filled(text, pattern, block)
     return _filled(text, re.compile(r"(<!-- kinds -->\n).*?(<!-- end -->)", re.S), _kinds())
+
+
+def hostile(text: str) -> str:
+    """`hostile-input.md` with its table of the corpus written anew."""
+    sys.path.insert(0, str(DOCS.parent / "tests"))
+    from corpus.generate import families
+
+    listed = list(families())
+    rows = [_row([family, str(count), ", ".join(f"`{name}`" for name in names)]) for family, count, names in listed]
+    total = f"{sum(count for _, count, _ in listed)} inputs.\n\n"
+    block = total + _table(["family", "inputs", "what becomes of them"], rows)
+    return _filled(text, re.compile(r"(<!-- families -->\n).*?(<!-- end -->)", re.S), block)
 
 
 def _filled(text: str, pattern: re.Pattern[str], block: str) -> str:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from corpus.image_bombs import MIB
+from corpus.image_bombs import MIB, gzip_zeros, zeros
 
 Write = Callable[[bytes], Awaitable[None]]
 Script = Callable[[Write], Awaitable[None]]
@@ -67,15 +66,8 @@ def body(content: bytes, *headers: bytes) -> bytes:
     return OK + b"".join(line + b"\r\n" for line in headers) + b"Content-Length: %d\r\n\r\n" % len(content) + content
 
 
-def _gzip_bomb(size: int) -> bytes:
-    squeeze = zlib.compressobj(9, wbits=31)
-    return b"".join(squeeze.compress(bytes(MIB)) for _ in range(size // MIB)) + squeeze.flush()
-
-
-def _gzip_of_gzip() -> bytes:
-    return gzip.compress(_gzip_bomb(32 * MIB), mtime=0)
-
-
+BOMB = 200 * MIB
+GZIP_OF_GZIP = gzip.compress(gzip_zeros(32 * MIB), mtime=0)
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 GZIP = b"Content-Encoding: gzip"
 DRIP, FLOOD = 0.02, 0.0
@@ -103,13 +95,13 @@ ANSWERS: tuple[Answer, ...] = (
     Answer("answer without end", "empty lines before it", "BrokenResponse or ReadTimeout", repeats(b"", b"\r\n" * 1024)),
     Answer("answer without end", "gzip of nothing", "harmless or ReadTimeout",
            repeats(OK + GZIP + b"\r\nContent-Length: 65536\r\n\r\n", gzip.compress(b"", mtime=0) * 64)),
-    Answer("answer that is a bomb", "gzip of 200 MiB", "TooLarge", says(OK + GZIP + b"\r\nConnection: close\r\n\r\n" + _gzip_bomb(200 * MIB))),
-    Answer("answer that is a bomb", "gzip in gzip", "harmless", says(body(_gzip_of_gzip(), GZIP))),
-    Answer("answer that is a bomb", "gzip in gzip, both announced", "UnsupportedEncoding", says(body(_gzip_of_gzip(), GZIP + b", gzip"))),
+    Answer("answer that is a bomb", "gzip of 200 MiB", "TooLarge", says(OK + GZIP + b"\r\nConnection: close\r\n\r\n" + gzip_zeros(BOMB))),
+    Answer("answer that is a bomb", "gzip in gzip", "harmless", says(body(GZIP_OF_GZIP, GZIP))),
+    Answer("answer that is a bomb", "gzip in gzip, both announced", "UnsupportedEncoding", says(body(GZIP_OF_GZIP, GZIP + b", gzip"))),
     Answer("answer that is a bomb", "brotli", "UnsupportedEncoding", says(body(b"x" * 99, b"Content-Encoding: br"))),
     Answer("answer that is a bomb", "zstd", "UnsupportedEncoding", says(body(b"x" * 99, b"Content-Encoding: zstd"))),
     Answer("answer that is a bomb", "deflate of 200 MiB", "TooLarge",
-           says(OK + b"Content-Encoding: deflate\r\nConnection: close\r\n\r\n" + zlib.compress(bytes(200 * MIB), 9)), "close"),
+           says(OK + b"Content-Encoding: deflate\r\nConnection: close\r\n\r\n" + zeros(BOMB)), "close"),
     Answer("answer that is a bomb", "2,000 headers", "BrokenResponse", says(OK, b"".join(b"X-%d: x\r\n" % n for n in range(2000)), b"\r\n")),
     Answer("answer that is a bomb", "a cookie of 70 KB", "BrokenResponse", says(OK, b"Set-Cookie: ", b"x" * 70_000, b"\r\n\r\n")),
     Answer("answer that lies", "length of 10¹⁸", "TooLarge", says(OK + b"Content-Length: 1000000000000000000\r\n\r\nx")),

@@ -33,12 +33,21 @@ def small_png(*extra: bytes) -> bytes:
 
 
 def zeros(size: int) -> bytes:
-    """`size` zeros (a multiple of 1 MiB, or less than that) as a zlib stream a thousand times smaller."""
+    """`size` zeros as a zlib stream, a thousand times smaller."""
+    return b"\x78\xda" + _deflated_zeros(size) + struct.pack(">HH", size % 65521, 1)
+
+
+def gzip_zeros(size: int) -> bytes:
+    """`size` zeros in gzip. Its checksum is wrong, but nobody should come as far as that."""
+    return b"\x1f\x8b\x08" + bytes(7) + _deflated_zeros(size) + bytes(4) + struct.pack("<I", size % 2**32)
+
+
+def _deflated_zeros(size: int) -> bytes:
+    """A block of 1 MiB, repeated: nobody holds them all."""
     squeeze = zlib.compressobj(9, wbits=-15)
     block = squeeze.compress(bytes(MIB)) + squeeze.flush(zlib.Z_FULL_FLUSH)
     rest = zlib.compressobj(9, wbits=-15)
-    last = rest.compress(bytes(size % MIB)) + rest.flush()
-    return b"\x78\xda" + block * (size // MIB) + last + struct.pack(">HH", size % 65521, 1)
+    return block * (size // MIB) + rest.compress(bytes(size % MIB)) + rest.flush()
 
 
 def full_png(side: int) -> bytes:
