@@ -21,7 +21,6 @@ from holdfast.api import problems
 from holdfast.domain.concurrency import ConcurrencyLimit, Crowd
 from holdfast.domain.errors import Overloaded, RefusedFor
 from holdfast.telemetry import metrics
-from holdfast.telemetry.families import OTHER
 
 ONE, BATCH = "/v1/jobs", "/v1/jobs/batch"
 BATCH_AT_ONCE = 16
@@ -70,8 +69,7 @@ class Shedding:
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._crowd.count(time.monotonic(), admitted=False)
-        metrics.SUBMITTED.of(OTHER).inc()  # a batch counts once: how many jobs it has was not read
-        metrics.REFUSED.of(OTHER, RefusedFor.OVERLOAD).inc()
+        metrics.turned_away(RefusedFor.OVERLOAD)  # a batch counts once: how many jobs it has was not read
         error = Overloaded(timedelta(seconds=self._crowd.retry_after()))
         await problems.of(error).response(scope["path"])(scope, receive, send)
 

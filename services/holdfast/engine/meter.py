@@ -17,7 +17,6 @@ from holdfast.domain.errors import RateLimited, RefusedFor
 from holdfast.domain.tenancy import Caller
 from holdfast.ports.limiter import Limiter
 from holdfast.telemetry import metrics
-from holdfast.telemetry.families import OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +77,5 @@ class Meter:
             granted = grant.granted
             if granted == 0:
                 break
-        metrics.SUBMITTED.of(OTHER).inc(cost - granted)
-        metrics.REFUSED.of(OTHER, RefusedFor.RATE_LIMIT).inc(cost - granted)
+        metrics.turned_away(RefusedFor.RATE_LIMIT, cost - granted)
         return Charge(cost, granted, tuple(uses))

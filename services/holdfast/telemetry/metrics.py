@@ -9,9 +9,10 @@ from __future__ import annotations
 from holdfast.domain.attempt import Refusal
 from holdfast.domain.circuit import CircuitState, Reason
 from holdfast.domain.dead_letter import DeadReason
+from holdfast.domain.errors import RefusedFor
 from holdfast.domain.refusal import REASONS
 from holdfast.domain.topology import WORK
-from holdfast.telemetry.families import Label, Members, Teller, counter, gauge, histogram
+from holdfast.telemetry.families import OTHER, Label, Members, Teller, counter, gauge, histogram
 from holdfast.telemetry.label_values import (
     FAMILIES,
     JOB_OUTCOMES,
@@ -70,7 +71,7 @@ RUN = histogram(
 )
 END_TO_END = histogram(
     "holdfast_job_end_to_end_seconds",
-    "From the acceptance of a job to its success or death in the first life; retries and asked-for delays included.",
+    "From acceptance to success or death; retries, asked-for delays and the time before a replay included.",
     _kind,
     by=_WORKER,
     buckets=SECONDS,
@@ -229,3 +230,9 @@ HTTP_SECONDS = histogram(
     buckets=SECONDS,
 )
 HTTP_IN_FLIGHT = gauge("holdfast_http_requests_in_flight", "Requests that are being answered.", by=_API)
+
+
+def turned_away(reason: RefusedFor, jobs: int = 1) -> None:
+    """Count requests that were refused before it was looked at what they ask for."""
+    SUBMITTED.of(OTHER).inc(jobs)
+    REFUSED.of(OTHER, reason).inc(jobs)

@@ -63,7 +63,7 @@ def _make() -> Path:
 
 def _lock(place: Path) -> int:
     """Lock until this process and its children have ended; raise BlockingIOError when somebody else has it."""
-    descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
