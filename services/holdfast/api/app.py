@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from holdfast import __version__, bootstrap
 from holdfast.api import (
     audit,
+    breakers,
     console,
     dead_letters,
     docs_page,
@@ -27,6 +28,7 @@ from holdfast.api import (
     kinds,
     metrics,
     observe,
+    openapi,
     problems,
     stats,
     uploads,
@@ -80,10 +82,11 @@ def create(settings: Settings) -> FastAPI:
     if settings.shed_load:
         app.add_middleware(Shedding)
     app.add_middleware(BodyLimit, limit=lambda path: _body_limit(settings, path))
-    modules = (jobs, uploads, dead_letters, endpoints, kinds, stats, keys, audit, health, metrics, docs_page)
+    modules = (jobs, uploads, dead_letters, endpoints, kinds, stats, breakers, keys, audit, health, metrics, docs_page)
     for module in modules:
         app.include_router(module.router)
     console.install(app)
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     observe.install(app, [module.router for module in modules])
     return app
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 
 from holdfast.api import browsers
 
@@ -12,12 +12,6 @@ ASSETS = "/static-offline-docs"
 """Where fastapi-offline has mounted Swagger UI."""
 
 router = APIRouter(include_in_schema=False)
-
-
-@router.get("/")
-async def home() -> RedirectResponse:
-    """There is nothing else to look at yet."""
-    return RedirectResponse("/docs")
 
 
 @router.get("/docs")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from holdfast import __version__
-from holdfast.cli import admin, audit, doctor, endpoints, jobs, secrets, serve, watch
+from holdfast.cli import admin, audit, breakers, doctor, endpoints, jobs, secrets, serve, watch
 from holdfast.cli.session import CONNECTION, EXIT_CODES, run
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ admin.register(app)
 secrets.register(app)
 endpoints.register(app)
 doctor.register(app)
+breakers.register(app)
 audit.register(app)
 
 

@@ -19,7 +19,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from holdfast.client import Attempt, AuditEntry, DeadLetter, DeadLetterGroup, Endpoint, Failure, Job, Kind
+    from holdfast.client import Attempt, AuditEntry, Breaker, DeadLetter, DeadLetterGroup, Endpoint, Failure, Job, Kind
 
 STATE_STYLE: Mapping[str, str] = {
     "blocked": "dim cyan",
@@ -295,6 +295,19 @@ def endpoint_details(endpoint: Endpoint) -> Table:
             "created": endpoint.created_at,
         }
     )
+
+
+def breakers_table(breakers: Iterable[Breaker]) -> Table:
+    """One row for each downstream."""
+    table = _table("name", "state", "since", "calls", "failed", "slow", "until", "limit", "forced", "reason")
+    for it in breakers:
+        shares = f"{it.failure_rate:.0%}", f"{it.slow_rate:.0%}"
+        forced = f"{it.override.state} until {when(it.override.until)} by {it.override.by}" if it.override else ""
+        limit = "" if it.limit is None else f"{it.in_flight}/{it.limit}"
+        until = when(it.open_until or it.paused_until)
+        why = it.override.reason if it.override else f"only {it.flagged} sees it fail" if it.flagged else ""
+        _row(table, it.name, it.state, when(it.since), str(it.calls), *shares, until, limit, forced, why)
+    return table
 
 
 def _json(value: Any) -> str:

@@ -230,6 +230,37 @@ class AuditEntry(_Answer):
     request_id: str | None = None
 
 
+class Override(_Answer):
+    """What an operator said of a downstream."""
+
+    state: str
+    until: datetime
+    reason: str
+    by: str
+    at: datetime
+
+
+class Breaker(_Answer):
+    """One downstream as the whole pool sees it; rates are shares of the calls of the rolling window."""
+
+    name: str
+    state: str
+    since: datetime | None = None
+    calls: int = 0
+    failures: int = 0
+    slow: int = 0
+    failure_rate: float = 0.0
+    slow_rate: float = 0.0
+    open_until: datetime | None = None
+    trips: int = 0
+    override: Override | None = None
+    flagged: str | None = None
+    limit: int | None = None
+    in_flight: int = 0
+    per_second: float | None = None
+    paused_until: datetime | None = None
+
+
 class ProblemDetail(_Answer):
     """One field that is wrong, by its JSON pointer (RFC 6901)."""
 
@@ -331,6 +362,12 @@ class GroupList(BaseModel):
     """`GET /v1/dead-letters/groups`."""
 
     groups: tuple[DeadLetterGroup, ...]
+
+
+class BreakerList(BaseModel):
+    """`GET /v1/breakers`."""
+
+    breakers: tuple[Breaker, ...]
 
 
 class KindList(BaseModel):

@@ -1,4 +1,4 @@
-"""What an operator does: dead letters and the audit trail. The part of the client that needs `operate`."""
+"""What an operator does: dead letters, breakers, the audit trail. The part of the client that needs `operate`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from urllib.parse import quote
 from holdfast.client.models import (
     AuditEntry,
     AuditPage,
+    Breaker,
+    BreakerList,
     BulkReplay,
     DeadLetter,
     DeadLetterFilter,
@@ -91,6 +93,26 @@ class Operations:
             "POST", "/v1/dead-letters/replay", repeat=Repeat.UNSENT, within=duration, answer_within=duration, json=body
         )
         return self._wire.parse(BulkReplay, response)
+
+    # Breakers
+
+    def breakers(self) -> tuple[Breaker, ...]:
+        """The downstreams of which anything is known, by name."""
+        return self._wire.parse(BreakerList, self._wire.call("GET", "/v1/breakers")).breakers
+
+    def breaker(self, name: str) -> Breaker:
+        """One downstream; a healthy one when nothing is known of it."""
+        return self._wire.parse(Breaker, self._wire.call("GET", f"/v1/breakers/{part(name)}"))
+
+    def force_breaker(self, name: str, state: str, *, ttl: float, reason: str) -> Breaker:
+        """Force it `open` (nothing is sent, its jobs are parked) or `closed` for `ttl` seconds, up to a week."""
+        body = {"state": state, "ttl": ttl, "reason": reason}
+        return self._wire.parse(Breaker, self._wire.call("PUT", f"/v1/breakers/{part(name)}/override", json=body))
+
+    def clear_breaker(self, name: str, *, reason: str | None = None) -> Breaker:
+        """Take back what was forced; the breaker goes on from where it is."""
+        path = f"/v1/breakers/{part(name)}/override"
+        return self._wire.parse(Breaker, self._wire.call("DELETE", path, params=given(reason=reason)))
 
     # The audit trail
 
