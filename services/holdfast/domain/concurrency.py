@@ -16,7 +16,7 @@ that is idle now and then can work off in a moment it should take. How large a b
 shrinks, decide how long the first answers of an overload take. The numbers come from a simulation of an event loop that
 is offered three times what it can do, from one moment to the next (tests/unit/domain/event_loop_simulation.py): with
 these the slowest percent of twenty seconds' answers took 45 ms, and of the refusals 8; with a burst of 128 it was 250
-and 44 ms. The price: at half of its capacity the process refuses one request in a thousand, at 80 % three in a hundred.
+and 44 ms. The price: at half of its capacity the process refuses one request in a thousand, at 80 % two in a hundred.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BURST = 32.0
 """What may be under way while there is time to spare."""
 LATE = 0.002
 """Seconds that callbacks may wait for their turn."""
-SLOW, TIMES = 0.025, 2.0
+SLOW, TIMES = 0.05, 2.0
 """Answers are slow that take so many seconds, and so many times as long as at best."""
 FEW = 1 / 8
 """The weight of the newest in an average."""
