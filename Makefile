@@ -51,10 +51,6 @@ test: services chromium ## Run every test against real RabbitMQ, Redis and Postg
 test-unit: setup ## Run the tests that need no service
 	@$(PYTEST) tests/unit $(ARGS)
 
-.PHONY: fuzz
-fuzz: services ## Draw inputs anew and for longer than make test does (HOLDFAST_FUZZ=20: how many times as long)
-	@$(WITH) HOLDFAST_FUZZ=$${HOLDFAST_FUZZ:-20} $(PYTEST) tests/fuzz --timeout 3600 $(ARGS)
-
 .PHONY: chaos
 chaos: setup ## Break everything under 10,000 jobs, then audit; beside it Celery alone (12 min; ARGS=--help)
 	@PYTHONPATH=tests:tests/chaos $(BIN)/python -m campaign $(ARGS)
@@ -68,7 +64,7 @@ sick: setup ## Measure what a sick webhook host costs a healthy one; beside it C
 	@PYTHONPATH=tests:tests/chaos $(BIN)/python -m sick $(ARGS)
 
 .PHONY: fuzz
-fuzz: services ## Random hostile input, a minute for each kind of it (ARGS="--seconds=600 --seed=7")
+fuzz: services ## Random hostile input and requests, for longer than make test does (ARGS="--seconds=600 --seed=7")
 	@$(WITH) $(PYTEST) tests/fuzz -s --seconds=60 $(ARGS)
 
 .PHONY: test-interpreters

@@ -1,19 +1,18 @@
 """The api against its own document: whatever the schema allows or forbids, no 5xx, and nothing that is not documented.
 
-A short form with a fixed seed runs in `make test`. `make fuzz` draws anew and for longer: `HOLDFAST_FUZZ` is by how
-much. Requests go to the real api with its real services; workers run what it accepts.
+The more seconds, the more requests, drawn from the seed. They go to the real api with its real services; workers run
+what it accepts.
 """
 
 from __future__ import annotations
 
-import os
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import booleans
 from schemathesis import checks
 from schemathesis.core.failures import FailureGroup
@@ -24,10 +23,8 @@ from harness import Platform
 from holdfast.api.app import create
 from holdfast.settings import Settings
 
-TIMES = int(os.environ.get("HOLDFAST_FUZZ", "1"))
-"""How many times the short form."""
-SHORT = 20
-"""Requests for each operation in the short form, valid and invalid ones."""
+A_SECOND = 1.7
+"""Requests for each operation and second that is given: 20 of them, valid and invalid ones, in the suite."""
 SCHEMA = from_dict(create(Settings()).openapi())
 OPERATIONS = {
     f"{method.upper()} {path}": (path, method.upper())
@@ -42,8 +39,6 @@ CHECKS = [
     documented.response_headers_conformance,
 ]
 KNOBS = settings(
-    max_examples=SHORT * TIMES,
-    derandomize=TIMES == 1,
     deadline=None,
     database=None,
     phases=(Phase.explicit, Phase.generate),
@@ -63,13 +58,16 @@ def things(platform: Platform) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_an_operation_answers_as_its_document_says(operation: str, platform: Platform, things: dict[str, str]) -> None:
+def test_an_operation_answers_as_its_document_says(
+    operation: str, platform: Platform, things: dict[str, str], seconds: float, fuzz_seed: int
+) -> None:
     path, method = OPERATIONS[operation]
     target = SCHEMA[path][method]
     valid = target.as_strategy()
     invalid = target.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
 
-    @KNOBS
+    @seed(fuzz_seed)
+    @settings(KNOBS, max_examples=int(A_SECOND * seconds))
     @given(case=valid | invalid, there=booleans())
     def check(case: schemathesis.Case, there: bool) -> None:
         if there:

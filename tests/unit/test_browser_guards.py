@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from holdfast.api import app as app_module
 from holdfast.api.browsers import HSTS, SameOrigin, SecurityHeaders, page
+from holdfast.api.strict import StrictRoute
 
 
 async def hello(_: Any) -> PlainTextResponse:
@@ -65,3 +69,11 @@ def test_the_policy_of_a_page_names_the_scripts_in_it_and_nothing_else() -> None
     assert "script-src 'self';" in page("<script src='/a.js'></script>")
     assert "script-src 'self' 'sha256-" in page("<p><script>\nalert(1)</script>")
     assert "unsafe" not in page("<script>1</script><style>p{}</style>")
+
+
+def test_every_documented_route_takes_only_what_can_be_kept() -> None:
+    routers = [getattr(module, "router", None) for module in vars(app_module).values()]
+    routes = [route for router in routers if isinstance(router, APIRouter) for route in router.routes]
+    documented = [route for route in routes if isinstance(route, APIRoute) and route.include_in_schema]
+    assert len(documented) > 20
+    assert [route.path for route in documented if not isinstance(route, StrictRoute)] == []
