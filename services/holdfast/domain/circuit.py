@@ -186,7 +186,8 @@ class Circuit:
             case CircuitState.OPEN:
                 return Reason.OPEN, spread(now, self.open_until, draw)
             case CircuitState.HALF_OPEN if self.passed + len(self.probes) >= policy.probes:
-                return Reason.PROBING, spread(now, now + policy.ramp_step_ms, draw)
+                # If the probes fail it opens for this long: who came back earlier would have come for nothing.
+                return Reason.PROBING, spread(now, now + _period(self.trips + 1, policy), draw)
             case CircuitState.RAMP if draw >= policy.ramp_permille[self._step(now, policy)] * 1000:
                 return Reason.RAMPING, spread(now, now + policy.ramp_step_ms, draw)
         return None
@@ -250,9 +251,14 @@ class Circuit:
     def _trip(self, now: int, draw: int, policy: DownstreamPolicy) -> Circuit:
         calm = self.state is CircuitState.CLOSED and now - self.since >= policy.calm_ms
         trips = 1 if calm else self.trips + 1
-        period = min(policy.open_most_ms, policy.open_ms * 2 ** min(trips - 1, 20))
+        period = _period(trips, policy)
         jitter = period * policy.jitter_permille // 1000 * draw // MILLION
         return replace(self._move(CircuitState.OPEN, now), trips=trips, open_until=now + period + jitter)
 
     def _move(self, to: CircuitState, now: int) -> Circuit:
         return Circuit(to, self.epoch + 1, now, self.trips, flagged=self.flagged, flagged_until=self.flagged_until)
+
+
+def _period(trips: int, policy: DownstreamPolicy) -> int:
+    """How long it is open after so many trips in a row, jitter apart."""
+    return min(policy.open_most_ms, policy.open_ms << min(trips - 1, 20))

@@ -42,7 +42,7 @@ class Panel:
         yield self._rule(self.y(self.low), "#333")
         for value in self._ticks():
             yield self._rule(self.y(value), "#e4e4e4")
-            yield f'<text x="{self.left + LEFT - 5}" y="{self.y(value) + 4:.1f}" text-anchor="end">{value:g}</text>'
+            yield f'<text x="{self.left + LEFT - 5}" y="{self.y(value) + 4:.1f}" text-anchor="end">{value:,g}</text>'
         for seconds in range(0, int(self.until) + 1, 10):
             x, y = self.x(seconds), self.y(self.low) + 14
             yield f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{seconds} s</text>'
@@ -105,7 +105,7 @@ def _latency(runs: Mapping[str, Any], sickness: str, left: float) -> Iterator[st
         if name in runs
     }
     until = max(second for points in lines.values() for second, _ in points) + 1
-    title = f"Healthy webhooks beside a {sickness} host: p95 in ms, by the second in which they were due"
+    title = f"Healthy webhooks beside a {sickness} host: p95 by second, in ms"
     panel = Panel(left, 0, title, until, top=100_000, low=10, logarithmic=True)
     yield from panel.frame()
     for colour, points in lines.items():

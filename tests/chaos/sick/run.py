@@ -37,9 +37,9 @@ class Scale:
     """A second, to each host."""
     timeout: float = 5.0
     """Seconds that a sender waits for the receiver's answer."""
-    hold: float = 3.0
+    hold: float = 1.0
     """Seconds that the host stays sick after the last webhook was posted."""
-    drain: float = 60.0
+    drain: float = 90.0
     """Seconds after the healing within which a run must be over."""
 
 

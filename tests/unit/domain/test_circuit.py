@@ -119,6 +119,15 @@ def test_it_lets_three_probes_through_and_no_more() -> None:
     assert found[0] is Reason.PROBING
 
 
+def test_who_is_refused_while_it_is_probed_comes_back_when_the_next_probes_are_due() -> None:
+    circuit = half_open()
+    for number in range(POLICY.probes):
+        circuit = circuit.grant(f"probe-{number}", circuit.since, POLICY)
+    found = circuit.refusal(circuit.since, 0, "b:1", POLICY)
+    failed = circuit.learn(Report(circuit.epoch, failures=1), circuit.since, 0, "a:1", 2, POLICY)
+    assert found == (Reason.PROBING, failed.open_until)
+
+
 def test_a_probe_that_succeeded_is_not_replaced_by_another() -> None:
     circuit = half_open().grant("one", NOW, POLICY)
     circuit = circuit.over(["one"]).learn(Report(circuit.epoch, ok=1), NOW, 0, "a:1", 2, POLICY)

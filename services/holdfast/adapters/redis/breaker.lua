@@ -49,12 +49,14 @@ local function move(to)
   circuit.buckets, circuit.witnesses, circuit.probes = {}, {}, {}
 end
 
+local function period(trips) return math.min(policy.open_most_ms, policy.open_ms * 2 ^ math.min(trips - 1, 20)) end
+
 local function trip(draw)
   local calm = circuit.state == 'closed' and now - circuit.since >= policy.calm_ms
   circuit.trips = calm and 1 or circuit.trips + 1
-  local period = math.min(policy.open_most_ms, policy.open_ms * 2 ^ math.min(circuit.trips - 1, 20))
+  local lasting = period(circuit.trips)
   move('open')
-  circuit.open_until = now + period + div(div(period * policy.jitter_permille, 1000) * draw, MILLION)
+  circuit.open_until = now + lasting + div(div(lasting * policy.jitter_permille, 1000) * draw, MILLION)
 end
 
 local function circuit_at()
@@ -76,7 +78,7 @@ local function circuit_refusal(draw, worker)
   if worker == circuit.flagged then return 'flagged', now end
   if circuit.state == 'open' then return 'open', spread(circuit.open_until, draw) end
   if circuit.state == 'half_open' and circuit.passed + size(circuit.probes) >= policy.probes then
-    return 'probing', spread(now + policy.ramp_step_ms, draw)
+    return 'probing', spread(now + period(circuit.trips + 1), draw)
   end
   if circuit.state == 'ramp' and draw >= policy.ramp_permille[step() + 1] * 1000 then
     return 'ramping', spread(now + policy.ramp_step_ms, draw)
