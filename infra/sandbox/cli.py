@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _up(home: Home, arguments: argparse.Namespace) -> int:
     with home.locked(), step("sandbox is up"):
         Sandbox(home, os.environ).up(arguments.services)
-        envfile.update(home.env_file, native.ensure(home.root))
+        envfile.update(home.env_file, native.ensure(home.cache))
     return 0
 
 

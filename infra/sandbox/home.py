@@ -26,7 +26,7 @@ SERVICE_UID = 61100
 """Who the services are when root starts them: a number that no Debian system hands out (policy 9.2.2)."""
 
 OWN_NAMES = (
-    *("cache", "data", "etc", "log", "native", "native-apt", "run", "tools"),
+    *("cache", "data", "etc", "log", "run", "tools"),
     *("env", "ports.json", "secrets.json", "chosen.json", "lock"),
 )
 DATA_NAMES = ("data", "etc", "env", "secrets.json")

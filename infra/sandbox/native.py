@@ -1,20 +1,16 @@
 """Pango, HarfBuzz and fonts for WeasyPrint, where the host lacks them: Debian packages in a private folder.
 
-Invariant: the folder is complete (its manifest is written last) or not there; nothing is installed on the host.
-The packages are those of the host's own suite, because they run beside the host's C library, which is left out.
+The folder, and how it comes to be complete, is that of `unpacked`.
 """
 
 from __future__ import annotations
 
 import ctypes.util
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from .apt import Apt, package_version, unpack
-from .errors import SandboxError
-from .progress import step
+from .unpacked import Packages
+from .unpacked import ensure as unpack_once
 
 LIBRARIES = ("pango-1.0", "pangoft2-1.0", "harfbuzz-subset")
 """What WeasyPrint loads by name; the rest follows from these."""
@@ -26,23 +22,8 @@ PACKAGES = (
     "fonts-dejavu-core",
     "fonts-liberation",
 )
-NOT_UNPACKED = (
-    "libc6",
-    "libc-bin",
-    "libcrypt1",
-    "libgcc",
-    "gcc-",
-    "libstdc++",
-    "perl",
-    "dpkg",
-    "debconf",
-    "tar_",
-    "x11-",
-)
-"""What the host has in its own version, and what only the installation scripts need (beginnings of names)."""
 HOST_FONTS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"))
 
-_MANIFEST = "holdfast-manifest.json"
 _RULES = (
     "30-metric-aliases.conf",  # Helvetica and Arial are Liberation Sans
     "45-generic.conf",
@@ -54,17 +35,14 @@ _RULES = (
 )
 
 
-def ensure(home: Path, *, force: bool = False) -> dict[str, str]:
+def ensure(cache: Path, *, force: bool = False) -> dict[str, str]:
     """What to set in the environment of our processes: nothing where the host has all of it (unless forced).
 
-    Downloads about 10 MB the first time, into `<home>/native`; later calls take no time and no network.
+    Downloads about 14 MB the first time, into the cache; later calls take no time and no network.
     """
     if not force and not missing():
         return {}
-    root = home / "native"
-    if not (root / _MANIFEST).exists():
-        _build(home, root)
-    return environment(root)
+    return environment(unpack_once(NEEDED, NEEDED.folder(cache, "native")))
 
 
 def missing() -> list[str]:
@@ -83,25 +61,6 @@ def environment(root: Path) -> dict[str, str]:
         "LD_LIBRARY_PATH": ":".join(str(folder) for folder in library_folders(root)),
         "FONTCONFIG_FILE": str(root / "fonts.conf"),
     }
-
-
-def _build(home: Path, root: Path) -> None:
-    require_apt(f"PDF rendering lacks {', '.join(missing()) or 'nothing that could be found out'}")
-    partial = root.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    apt = Apt(home / "native-apt")
-    try:
-        apt.update()
-        files = [file for file in apt.download(PACKAGES) if not file.name.startswith(NOT_UNPACKED)]
-        with step("unpacked Pango, HarfBuzz and fonts for PDF rendering"):
-            unpack(files, partial)
-            (partial / "fonts.conf").write_text(fonts_conf(root))
-            (partial / _MANIFEST).write_text(json.dumps(dict(map(package_version, files)), indent=2, sort_keys=True))
-            shutil.rmtree(root, ignore_errors=True)
-            partial.rename(root)
-    finally:
-        apt.clean()
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def fonts_conf(root: Path) -> str:
@@ -130,12 +89,8 @@ def _has_fonts() -> bool:
     return any(next(folder.rglob(kind), None) for folder in HOST_FONTS if folder.is_dir() for kind in kinds)
 
 
-def require_apt(lack: str) -> None:
-    """Raise SandboxError, which begins with what is lacking, where there is no apt to fetch it with."""
-    absent = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
-    if absent:
-        raise SandboxError(
-            lack,
-            f"it could be taken from Debian packages, but {absent[0]} is missing here",
-            "Install it with the package manager of this system: Pango, HarfBuzz and a font, or Chromium",
-        )
+def _finish(partial: Path, root: Path) -> None:
+    (partial / "fonts.conf").write_text(fonts_conf(root))
+
+
+NEEDED = Packages("Pango, HarfBuzz and fonts for PDF rendering", PACKAGES, finish=_finish, recipe="".join(_RULES))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import chromium, envfile
+from sandbox import chromium, envfile, unpacked
 from sandbox.errors import SandboxError
 from sandbox.home import Home
 
@@ -41,7 +41,7 @@ def test_the_program_is_named_in_the_env_file_and_runs_by_its_path_alone(cli: Cl
 def test_a_complete_folder_needs_no_network(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     shared = Home(home.root, SHARED_CACHE)
     program = chromium.ensure(shared)
-    monkeypatch.setattr(chromium, "_build", lambda home, root: pytest.fail("it downloads again"))
+    monkeypatch.setattr(unpacked, "_build", lambda packages, root: pytest.fail("it downloads again"))
     assert chromium.ensure(shared) == program
 
 
@@ -49,5 +49,5 @@ def test_a_machine_without_apt_is_told_what_to_install(
     home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SandboxError, match=r"Chromium is not there.*apt-get is missing.*or Chromium"):
+    with pytest.raises(SandboxError, match=r"Chromium is not there.*apt-get and dpkg-deb is missing.*Install Chromium"):
         chromium.ensure(home)
