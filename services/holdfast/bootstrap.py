@@ -167,6 +167,7 @@ async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
             receivers,
         )
         keys = PostgresKeys(db)
+        breakers = RedisBreakers(redis, Policies(settings.downstreams))
         yield ApiRuntime(
             core=core,
             submit=submit,
@@ -177,8 +178,8 @@ async def api(settings: Settings) -> AsyncIterator[ApiRuntime]:
             dead_letters=PostgresDeadLetters(db),
             endpoints=PostgresEndpoints(db),
             audit=PostgresAudit(db),
-            watch=Watch(Look(PostgresCensus(db), broker, PostgresRecent(db), core.clock)),
-            breakers=RedisBreakers(redis, Policies(settings.downstreams)),
+            watch=Watch(Look(PostgresCensus(db), broker, PostgresRecent(db), breakers, core.clock)),
+            breakers=breakers,
         )
 
 

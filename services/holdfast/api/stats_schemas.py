@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel
 
 from holdfast.domain.attempt import AttemptState
 from holdfast.domain.backoff import TIERS
+from holdfast.domain.circuit import CircuitState
 from holdfast.domain.dead_letter import DeadReason
+from holdfast.domain.downstream import Forced
 from holdfast.domain.job import PRIORITIES, JobState
 from holdfast.domain.topology import DEAD, RETRY, WORK, work_queue
 from holdfast.engine.overview import Overview
 from holdfast.ports.activity import KindActivity, Percentiles
 from holdfast.ports.census import Place, QueueCount
+from holdfast.ports.downstreams import Known
+
+MOST_DOWNSTREAMS = 100
 
 
 class PercentilesOut(BaseModel):
@@ -83,6 +89,34 @@ class OutboxStatsOut(BaseModel):
     oldest_seconds: float
 
 
+class WorkerStatsOut(BaseModel):
+    """A worker process that is alive."""
+
+    instance: str
+    process: str
+    pool: str
+    concurrency: int
+    busy: int
+
+
+class DownstreamStatsOut(BaseModel):
+    """A destination of which anything is known; `/v1/breakers` tells more."""
+
+    name: str
+    state: CircuitState
+    calls: int
+    failure_rate: float
+    slow_rate: float
+    open_until: datetime | None
+    trips: int
+    forced: Forced | None
+    flagged: str | None
+    limit: int | None
+    in_flight: int
+    per_second: float | None
+    paused_until: datetime | None
+
+
 class StatsOut(BaseModel):
     """The platform at one moment."""
 
@@ -95,6 +129,9 @@ class StatsOut(BaseModel):
     dead_queue: int | None
     dead_letters: dict[DeadReason, int]
     outbox: OutboxStatsOut
+    workers: list[WorkerStatsOut] | None
+    downstreams: list[DownstreamStatsOut] | None
+    """Those in trouble first, at most a hundred."""
 
 
 def stats_out(seen: Overview) -> dict[str, Any]:
@@ -117,6 +154,8 @@ def stats_out(seen: Overview) -> dict[str, Any]:
             "rows": seen.ledger.outbox_rows,
             "oldest_seconds": round(seen.ledger.outbox_oldest.total_seconds(), 3),
         },
+        "workers": None if seen.workers is None else list(map(asdict, seen.workers)),
+        "downstreams": None if seen.downstreams is None else _troubled_first(seen.downstreams),
     }
 
 
@@ -163,6 +202,35 @@ def _queue(name: str, seen: Overview) -> dict[str, Any]:
 
 def _messages(count: QueueCount) -> dict[str, int]:
     return {"ready": count.ready, "unacked": count.unacked, "consumers": count.consumers}
+
+
+def _troubled_first(known: Sequence[Known]) -> list[dict[str, Any]]:
+    def well(one: Known) -> bool:
+        return one.state is CircuitState.CLOSED and not (one.override or one.flagged or one.limit or one.paused_until)
+
+    return [_downstream(one) for one in sorted(known, key=lambda one: (well(one), one.name))[:MOST_DOWNSTREAMS]]
+
+
+def _downstream(known: Known) -> dict[str, Any]:
+    return {
+        "name": known.name,
+        "state": known.state,
+        "calls": known.calls,
+        "failure_rate": round(known.failure_rate, 4),
+        "slow_rate": round(known.slow_rate, 4),
+        "open_until": _instant(known.open_until),
+        "trips": known.trips,
+        "forced": known.override and known.override.state,
+        "flagged": known.flagged,
+        "limit": known.limit,
+        "in_flight": known.in_flight,
+        "per_second": known.per_second,
+        "paused_until": _instant(known.paused_until),
+    }
+
+
+def _instant(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _tier(tier: int, queues: Mapping[str, QueueCount]) -> dict[str, int]:

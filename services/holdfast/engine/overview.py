@@ -15,10 +15,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from holdfast.domain.errors import BrokerUnavailable, LedgerUnavailable, Unavailable
+from holdfast.domain.errors import BrokerUnavailable, LedgerUnavailable, RedisUnavailable, Unavailable
 from holdfast.ports.activity import Activity, Recent, Waiting
 from holdfast.ports.census import BrokerCensus, LedgerCensus, LedgerCount, QueueCount
 from holdfast.ports.clock import Clock
+from holdfast.ports.downstreams import Breakers, Known, Worker
 
 log = structlog.get_logger(__name__)
 
@@ -40,26 +41,43 @@ class Overview:
     waiting: Sequence[Waiting]
     queues: Mapping[str, QueueCount] | None
     """None while the broker does not tell."""
+    workers: Sequence[Worker] | None
+    """None while Redis does not answer."""
+    downstreams: Sequence[Known] | None
+    """Those of which anything is known; None while Redis does not answer."""
 
 
 class Look:
     """Takes one look."""
 
-    def __init__(self, ledger: LedgerCensus, broker: BrokerCensus, recent: Recent, clock: Clock) -> None:
-        self._ledger, self._broker, self._recent, self._clock = ledger, broker, recent, clock
+    def __init__(
+        self, ledger: LedgerCensus, broker: BrokerCensus, recent: Recent, breakers: Breakers, clock: Clock
+    ) -> None:
+        self._ledger, self._broker, self._recent = ledger, broker, recent
+        self._breakers, self._clock = breakers, clock
 
     async def __call__(self) -> Overview:
-        """Raise LedgerUnavailable; a broker that is away is part of the answer."""
-        queues, ledger, activity, waiting = await asyncio.gather(
-            self._queues(), self._ledger.count(timedelta(0)), self._recent.activity(WINDOW), self._recent.waiting()
+        """Raise LedgerUnavailable; a broker or a Redis that is away is part of the answer."""
+        queues, ledger, activity, waiting, (workers, downstreams) = await asyncio.gather(
+            self._queues(),
+            self._ledger.count(timedelta(0)),
+            self._recent.activity(WINDOW),
+            self._recent.waiting(),
+            self._pool(),
         )
-        return Overview(self._clock.now(), ledger, activity, waiting, queues)
+        return Overview(self._clock.now(), ledger, activity, waiting, queues, workers, downstreams)
 
     async def _queues(self) -> Mapping[str, QueueCount] | None:
         try:
             return await self._broker.queues()
         except BrokerUnavailable:
             return None
+
+    async def _pool(self) -> tuple[Sequence[Worker] | None, Sequence[Known] | None]:
+        try:
+            return await self._breakers.workers(), await self._breakers.all()
+        except RedisUnavailable:
+            return None, None
 
 
 Sight = Overview | Unavailable

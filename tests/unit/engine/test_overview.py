@@ -8,14 +8,17 @@ from datetime import timedelta
 
 import pytest
 
+from holdfast.adapters.memory.breakers import MemoryBreakers
 from holdfast.adapters.memory.census import MemoryBrokerCensus, MemoryCensus
 from holdfast.adapters.memory.dead_letters import MemoryDeadLetters
 from holdfast.adapters.memory.ledger import MemoryLedger
 from holdfast.adapters.memory.recent import MemoryRecent
-from holdfast.domain.errors import LedgerUnavailable
+from holdfast.domain.downstream_policy import Policies
+from holdfast.domain.errors import LedgerUnavailable, RedisUnavailable
 from holdfast.domain.job import JobState
 from holdfast.engine.overview import Look, Overview, Sight, Watch
 from holdfast.ports.clock import SystemClock
+from holdfast.ports.downstreams import Worker
 from ledger_world import make_job
 
 
@@ -26,7 +29,8 @@ class Seer:
         self.ledger = MemoryLedger(SystemClock())
         self.broker = MemoryBrokerCensus()
         census = MemoryCensus(self.ledger, MemoryDeadLetters(self.ledger))
-        self.look = Look(census, self.broker, MemoryRecent(self.ledger), SystemClock())
+        self.breakers = MemoryBreakers(Policies({}))
+        self.look = Look(census, self.broker, MemoryRecent(self.ledger), self.breakers, SystemClock())
         self.looks = 0
         self.away = False
 
@@ -56,6 +60,21 @@ async def test_a_broker_that_is_away_is_part_of_the_answer() -> None:
     seer = Seer()
     seer.broker.away = True
     assert (await seer()).queues is None
+
+
+async def test_workers_and_downstreams_are_part_of_it_unless_redis_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    seer = Seer()
+    await seer.breakers.tell(Worker("host:1", "host:2", "webhook", 100, 7), 1, [])
+    seen = await seer()
+    assert [worker.busy for worker in seen.workers or []] == [7]
+    assert seen.downstreams == []
+
+    async def away() -> list[Worker]:
+        raise RedisUnavailable("Redis does not answer")
+
+    monkeypatch.setattr(seer.breakers, "workers", away)
+    seen = await seer()
+    assert (seen.workers, seen.downstreams) == (None, None)
 
 
 async def test_those_who_ask_within_an_interval_share_one_look() -> None:

@@ -1,6 +1,7 @@
 // The console: a bar that is always there, and the page that the fragment of the address names.
 import { useKey } from "./api.js";
 import { DeadLetters } from "./dead_letters.js";
+import { Downstreams } from "./downstreams.js";
 import { Job } from "./job.js";
 import { Jobs } from "./jobs.js";
 import { connect, hasKey, useLive } from "./live.js";
@@ -13,6 +14,7 @@ const PAGES = [
   ["", "Overview", Overview],
   ["jobs", "Jobs", Jobs],
   ["dead-letters", "Dead letters", DeadLetters],
+  ["downstreams", "Downstreams", Downstreams],
   ["submit", "Submit", Submit],
 ];
 const MODES = {
@@ -47,7 +49,10 @@ function App() {
   useEffect(() => {
     document.title = `${title} · Holdfast`;
   }, [title]);
-  const dead = Object.values(live.stats?.dead_letters || {}).reduce((sum, letters) => sum + letters, 0);
+  const badges = {
+    "dead-letters": Object.values(live.stats?.dead_letters || {}).reduce((sum, letters) => sum + letters, 0),
+    downstreams: (live.stats?.downstreams || []).filter((one) => (one.forced || one.state) !== "closed").length,
+  };
   return html`
     <a class="skip" href="#main" onClick=${(event) => (event.preventDefault(), document.querySelector("main").focus())}>Skip to the content</a>
     <header>
@@ -55,7 +60,7 @@ function App() {
       <nav aria-label="Pages">
         ${PAGES.map(
           ([page, name]) => html`<a href="#/${page}" aria-current=${here.page === page ? "page" : null}>
-            ${name}${page === "dead-letters" && dead > 0 && html` <span class="badge">${dead}</span>`}
+            ${name}${badges[page] > 0 && html` <span class="badge">${badges[page]}</span>`}
           </a>`,
         )}
       </nav>

@@ -19,7 +19,9 @@ export function Overview({ live }) {
     <${Queues} stats=${stats} history=${history} />
     <div class="columns">
       <${Kinds} stats=${stats} />
+      <${Workers} stats=${stats} />
       <${Waits} stats=${stats} />
+      <${Downstreams} stats=${stats} />
     </div>
   `;
 }
@@ -130,6 +132,37 @@ function Kinds({ stats }) {
         </tr>`,
       )}</tbody>
     </table></div>`}
+  </section>`;
+}
+
+function Workers({ stats }) {
+  const { workers } = stats;
+  const pools = [...new Set((workers || []).map((worker) => worker.pool))].map((pool) => [pool, workers.filter((worker) => worker.pool === pool)]);
+  const sum = (processes, name) => processes.reduce((total, worker) => total + worker[name], 0);
+  return html`<section aria-label="Workers">
+    <h2>Workers</h2>
+    ${workers === null && html`<p class="note tone-warn">Redis does not answer, so the workers are not known.</p>`}
+    ${workers?.length === 0 && html`<p class="note tone-bad">No worker is alive: no job runs.</p>`}
+    ${pools.length > 0 &&
+    html`<div class="scroll"><table>
+      <thead><tr><th>pool</th><th class="number">instances</th><th class="number">processes</th><th class="number">busy</th><th class="wide">of all slots</th></tr></thead>
+      <tbody>${pools.map(([pool, processes]) => {
+        const [busy, slots] = [sum(processes, "busy"), sum(processes, "concurrency")];
+        return html`<tr><th scope="row">${pool}</th><td class="number">${new Set(processes.map((worker) => worker.instance)).size}</td><td class="number">${processes.length}</td>
+          <td class="number">${count(busy)}</td><td class="wide"><${Shares} total=${slots} format=${count} parts=${[{ name: `busy of ${slots}`, value: busy, tone: "good" }]} /></td></tr>`;
+      })}</tbody>
+    </table></div>`}
+  </section>`;
+}
+
+function Downstreams({ stats }) {
+  const troubled = (stats.downstreams || []).filter((one) => one.state !== "closed" || one.forced || one.flagged);
+  if (troubled.length === 0) return null;
+  return html`<section aria-label="Downstreams in trouble">
+    <h2>Downstreams in trouble</h2>
+    <dl class="pairs boxed">
+      ${troubled.map((one) => html`<div><dt><a href="#/downstreams">${one.name}</a></dt><dd class="tone-warn">${one.forced ? `forced ${one.forced}` : one.state.replace("_", "-")}</dd></div>`)}
+    </dl>
   </section>`;
 }
 
