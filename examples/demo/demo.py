@@ -17,12 +17,13 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from assets import INVOICE_TEMPLATE, invoice_data, photograph
+from checks import Checks
 from receiver import Receiver, new_secret
 from rich.live import Live
 from rich.table import Table
@@ -201,34 +202,6 @@ def fetch(client: Holdfast, jobs: Sequence[Job], receiver: Receiver, out: Path) 
     (out / "webhook.json").write_text(json.dumps(receipt, indent=2, ensure_ascii=False) + "\n")
 
 
-@dataclass(slots=True)
-class Checks:
-    """Claims, each found true or not."""
-
-    held: int = 0
-    failed: list[str] = field(default_factory=list)
-
-    def expect(self, claim: str, seen: object, wanted: object) -> bool:
-        """Note whether `seen` is what the claim wants; print it at once."""
-        holds = seen == wanted
-        print(f"  {'ok  ' if holds else 'FAIL'} {claim}" + ("" if holds else f": expected {wanted!r}, saw {seen!r}"))
-        if holds:
-            self.held += 1
-        else:
-            self.failed.append(claim)
-        return holds
-
-    def verdict(self) -> int:
-        """Say how it went; the exit code."""
-        if not self.failed:
-            print(f"\nAll {self.held} checks held.")
-            return 0
-        print(f"\n{len(self.failed)} of {self.held + len(self.failed)} checks failed:")
-        for claim in self.failed:
-            print(f"  - {claim}")
-        return 1
-
-
 def check_ended(checks: Checks, jobs: Sequence[Job]) -> bool:
     """Every job succeeded."""
     print("\nThe jobs")
@@ -339,6 +312,7 @@ def report(jobs: Sequence[Job], out: Path, settings: Settings) -> None:
     show.console().print(table)
     management = os.environ.get("RABBITMQ_MANAGEMENT_URL") or settings.rabbitmq_management_url.get_secret_value()
     print(f"\nResults              {out.resolve()}")
+    print(f"Console              {settings.api_url.rstrip('/')}/")
     print(f"API documentation    {settings.api_url.rstrip('/')}/docs")
     print(f"RabbitMQ management  {sign_in(management)}")
 
