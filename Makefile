@@ -19,6 +19,10 @@ PYTEST := $(BIN)/python -m pytest
 demo: up ## Run the main job on real input and check every result (writes out/)
 	@$(WITH) $(BIN)/python examples/demo/demo.py --out out
 
+.PHONY: story
+story: up ## A thousand jobs, a worker killed in the middle, a dead letter replayed; the numbers asserted
+	@$(WITH) $(BIN)/python examples/demo/story.py
+
 .PHONY: up
 up: services ## Start the platform: services, api and both workers; leaves it running
 	@$(WITH) $(BIN)/holdfast db upgrade && $(BIN)/holdfast topology apply
@@ -101,6 +105,10 @@ chromium: ## Fetch a headless Chromium for PDFs and browser tests (160 MB; name 
 lock: setup ## Resolve the dependencies anew into requirements.lock
 	@UV_INDEX= UV_FIND_LINKS= $(SANDBOX) uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --upgrade \
 	  --custom-compile-command "make lock" --group dev pyproject.toml -o requirements.lock
+
+.PHONY: dashboards
+dashboards: setup ## Regenerate dashboards, rules and alerts from dashboards/
+	@$(BIN)/python dashboards/generate.py
 
 .PHONY: docs
 docs: setup ## Regenerate the generated parts of docs/

@@ -172,6 +172,10 @@ class Platform:
         """An HTTP client of the api."""
         return httpx.Client(base_url=self.url, timeout=40, **options)
 
+    def for_commands(self) -> dict[str, str]:
+        """The environment of a command line that talks to this platform."""
+        return self._environment(self.folder / "none.ready", {"api_url": self.url})
+
     def stop(self, name: str) -> None:
         """End one process gracefully."""
         member = self.members.pop(name)

@@ -24,7 +24,8 @@ from holdfast.handlers.registry import installed
 REPOSITORY = Path(__file__).resolve().parents[2]
 SERVICES = REPOSITORY / "services" / "holdfast"
 DOCS = REPOSITORY / "docs"
-PAGES = sorted([REPOSITORY / "README.md", *DOCS.rglob("*.md")])
+RUNBOOKS = sorted((REPOSITORY / "runbooks").glob("*.md"))
+PAGES = sorted([REPOSITORY / "README.md", *DOCS.rglob("*.md"), *RUNBOOKS, REPOSITORY / "dashboards" / "README.md"])
 HANDLERS = DOCS / "guides" / "handlers.md"
 TROUBLESHOOTING = DOCS / "guides" / "troubleshooting.md"
 
@@ -84,8 +85,9 @@ def test_every_json_block_is_json(page: Path) -> None:
 def test_every_command_that_is_shown_exists_with_its_options() -> None:
     apps = {"holdfast": holdfast, "dlq-tool": dlq_tool}
     shown = [line for page in PAGES for tag, body in FENCED.findall(page.read_text()) for line in _commands(tag, body)]
-    assert shown
-    for line in shown:
+    inline = [line for page in RUNBOOKS for line in re.findall(r"`((?:holdfast|dlq-tool) [^`]+)`", _prose(page))]
+    assert shown and inline
+    for line in (*shown, *inline):
         words = shlex.split(line, comments=True)
         command = typer.main.get_command(apps[words[0]])
         for word in words[1:]:
