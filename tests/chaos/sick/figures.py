@@ -13,12 +13,12 @@ Figures = dict[str, Any]
 
 
 def latencies(run: Run) -> list[tuple[float, float]]:
-    """Of each healthy webhook: when it was due (since the begin of the run), and the milliseconds from then until the
-    receiver had answered it. One that never arrived counts as one that arrived when the run was over."""
+    """Of each healthy webhook: when it was due (since the begin of the run), and the milliseconds from its acceptance
+    until the receiver had answered it. One that never arrived counts as one that arrived when the run was over."""
     arrived = run.delivered
     return [
-        (run.due(order) - run.begun, (arrived.get(order, run.over) - run.due(order)) * 1000)
-        for order in run.orders
+        (run.due(order) - run.begun, (arrived.get(order, run.over) - at) * 1000)
+        for order, at in sorted(run.accepted_at.items())
         if order % 2 == 0
     ]
 
@@ -26,8 +26,10 @@ def latencies(run: Run) -> list[tuple[float, float]]:
 def healthy(run: Run) -> Figures:
     """How the webhooks of the healthy host fared."""
     waits = sorted(wait for _, wait in latencies(run))
+    posting = sorted((at - run.due(order)) * 1000 for order, at in run.accepted_at.items())
     return {
-        "webhooks": len(waits),
+        "webhooks": sum(order % 2 == 0 for order in run.orders),
+        "posting p95": round(percentile(posting, 95), 1),
         "delivered": sum(order % 2 == 0 for order in run.delivered),
         **{f"p{share}": round(percentile(waits, share), 1) for share in (50, 95, 99)},
     }
@@ -37,16 +39,17 @@ def sick(run: Run) -> Figures:
     """How the webhooks of the sick host fared."""
     own = {order for order in run.orders if order % 2}
     arrived = {order: at for order, at in run.delivered.items() if order in own}
+    accepted = own & run.accepted_at.keys()
     later = [call for call in run.at_sick if call.begun > run.healed]
     return {
         "webhooks": len(own),
         "refused": len(own & run.refused.keys()),
         "calls while it was sick": sum(call.begun <= run.healed for call in run.at_sick),
         "most calls at once while it was sick": most_at_once([c for c in run.at_sick if c.begun <= run.healed]),
-        "lost": len((own & run.accepted) - arrived.keys()),
+        "lost": len(accepted - arrived.keys()),
         "delivered more than once": again(run),
         "posted a second": run.scale.rate,
-        "waiting at the healing": sum(arrived.get(order, run.over) > run.healed for order in own & run.accepted),
+        "waiting at the healing": sum(arrived.get(order, run.over) > run.healed for order in accepted),
         "first call after the healing": round(min((c.begun for c in later), default=run.over) - run.healed, 1),
         "seconds from the healing to the last delivery": round(max(arrived.values(), default=run.over) - run.healed, 1),
         "most calls within a second after the healing": busiest_second(later),

@@ -97,9 +97,10 @@ def _side_by_side(found: Figures) -> str:
     runs = found["runs"]
     columns = [name for name in HEADS if name in runs]
     rows: list[tuple[Any, ...]] = [
-        (f"healthy webhooks, {share}", *(_ms(runs[name]["healthy"][share]) for name in columns))
+        (f"healthy webhooks, accepted to delivered, {share}", *(_ms(runs[name]["healthy"][share]) for name in columns))
         for share in ("p50", "p95", "p99")
     ]
+    rows.append(("posting: due to accepted, p95", *(_ms(runs[name]["healthy"]["posting p95"]) for name in columns)))
     rows.append(("**p95, relative to no sick host**", *(_relative(runs, name) for name in columns)))
     for key, text in ROWS.items():
         rows.append((text, *(_cell((runs[name]["sick"] or {}).get(key)) for name in columns)))

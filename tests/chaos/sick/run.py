@@ -23,8 +23,8 @@ QUIET = 8.0
 """Seconds for which nothing may be left before a run counts as over: the broker's counts are up to 5 s stale."""
 TELL_EVERY = 2.0
 """Seconds between two lines of progress."""
-POSTERS = 12
-"""Threads that post. At 60 a second each has 200 ms for a call that takes about 10."""
+POSTERS = 48
+"""Threads that post: many more than needed, so that one whose call is refused for a second makes no other late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,8 @@ class Run:
     """When the last webhook had been accepted."""
     healed: float = 0.0
     over: float = 0.0
+    accepted_at: dict[int, float] = field(default_factory=dict)
+    """When each webhook was accepted: the api had answered 202, or `delay()` had returned."""
     refused: dict[int, str] = field(default_factory=dict)
     """Webhooks that were not accepted, and why."""
     calls: Sequence[Call] = ()
@@ -151,11 +153,6 @@ class Run:
     def orders(self) -> list[int]:
         """The numbers of all webhooks in the order of posting: even ones go to the healthy host, odd to the sick."""
         return list(range(0, 2 * self.scale.jobs, 1 if self.host else 2))
-
-    @property
-    def accepted(self) -> set[int]:
-        """The webhooks that must arrive."""
-        return set(self.orders) - self.refused.keys()
 
     @property
     def delivered(self) -> dict[int, float]:
@@ -197,6 +194,7 @@ def _post(side: Side, outside: Outside, run: Run, say: Say) -> None:
         url = run.hook if number % 2 and run.hook else outside.hook(outside.healthy)
         try:
             side.post(Webhook(number, run.name, url, run.scale.timeout))
+            run.accepted_at[number] = time.time()
         except Exception as error:  # whatever it raises, the caller has no webhook
             run.refused[number] = f"{type(error).__name__}: {error}"
 
@@ -213,7 +211,7 @@ def _drain(side: Side, outside: Outside, run: Run, say: Say) -> None:
     left, last_seen = 1, time.monotonic()
 
     def over() -> bool:
-        return outside.count(run.name)["taken"] >= len(run.accepted) or time.monotonic() - last_seen > QUIET
+        return outside.count(run.name)["taken"] >= len(run.accepted_at) or time.monotonic() - last_seen > QUIET
 
     def tell() -> None:
         nonlocal left, last_seen
