@@ -32,6 +32,11 @@ up: services ## Start the platform: services, api and both workers; leaves it ru
 down: ## Stop the platform and its services; data stays
 	@$(SANDBOX) down
 
+.PHONY: flower
+flower: up ## Celery's own monitor on http://127.0.0.1:5555, until interrupted
+	@$(WITH) FLOWER_UNAUTHENTICATED_API=false $(BIN)/celery --broker "$$HOLDFAST_RABBITMQ_URL" flower --address=127.0.0.1 --port=5555 \
+	  --broker-api="$$HOLDFAST_RABBITMQ_MANAGEMENT_URL/api/"
+
 .PHONY: status
 status: ## Show what runs, and where
 	@$(SANDBOX) status || true
@@ -113,6 +118,10 @@ dashboards: setup ## Regenerate dashboards, rules and alerts from dashboards/
 .PHONY: docs
 docs: setup ## Regenerate the generated parts of docs/
 	@$(BIN)/python docs/generate.py
+
+.PHONY: screenshots
+screenshots: demo chromium ## Photograph every page of the console for the docs
+	@$(WITH) $(BIN)/python docs/screenshots.py
 
 .PHONY: help
 help: ## Show this page

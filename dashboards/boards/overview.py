@@ -82,6 +82,12 @@ def build() -> object:
                     stacked=True,
                 ),
                 lines(
+                    "Jobs waiting to run, by queue and priority",
+                    "short",
+                    ("sum by (queue, priority) (holdfast_jobs_waiting)", "{{queue}} {{priority}}"),
+                    stacked=True,
+                ),
+                lines(
                     "Jobs that have not ended, by who moves them on",
                     "short",
                     ("sum by (place) (holdfast_jobs_in)", "{{place}}"),

@@ -248,6 +248,7 @@ async def steward(settings: Settings) -> AsyncIterator[StewardRuntime]:
             topology=topology,
             conservation=conservation,
             breakers=RedisBreakers(_redis(settings, closing), Policies(settings.downstreams)),
+            recent=PostgresRecent(db),
             retain=_retain(core, PostgresRetention(db)),
             endpoints=endpoints,
             probe=Probe(endpoints, _receivers(core, db), egress, core.clock, _patience(settings)),

@@ -16,6 +16,7 @@ from holdfast.engine.overview import Watch
 from holdfast.engine.retain import Retain
 from holdfast.engine.submit import Submit
 from holdfast.handlers.webhook.probe import Probe
+from holdfast.ports.activity import Recent
 from holdfast.ports.artifacts import Artifacts
 from holdfast.ports.audit import Audit
 from holdfast.ports.broker import Broker
@@ -79,6 +80,7 @@ class StewardRuntime:
     topology: TopologyKeeper
     conservation: Conservation
     breakers: Breakers
+    recent: Recent
     retain: Retain
     endpoints: Endpoints
     probe: Probe

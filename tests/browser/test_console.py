@@ -124,6 +124,40 @@ def test_a_letter_is_dropped_with_a_reason(console: Watched) -> None:
     expect(row).to_have_count(0)
 
 
+def test_all_that_fit_are_dropped_after_they_were_counted(console: Watched, receiver: Receiver) -> None:
+    receiver.fail_next(2, status=410)
+    for number in range(2):
+        payload = {"url": receiver.url, "body": {"n": number}, "secret": receiver.secret}
+        body = {"kind": "webhook.dispatch", "payload": payload, "tags": ["unwanted"]}
+        httpx.post(f"{console.api}/v1/jobs", json=body).raise_for_status()
+    page = console.open("dead-letters?error=ReceiverGone")
+    expect(page.locator("h2:text('Letters') ~ .scroll tbody tr")).to_have_count(2, timeout=30_000)
+    page.get_by_role("button", name="Drop all that fit…").click()
+    expect(page.locator("[data-figure=matched]")).to_have_text("2")
+    page.get_by_label("Why").fill("nobody wants them")
+    page.get_by_role("dialog").get_by_role("button", name="Drop 2").click()
+    expect(page.get_by_text("No open dead letter fits.")).to_be_visible(timeout=30_000)
+
+
+def test_a_breaker_is_forced_open_with_a_reason_and_taken_back(console: Watched, receiver: Receiver) -> None:
+    page = console.open()
+    submit_as_json(page, "webhook.dispatch", {"url": receiver.url, "body": 1, "secret": receiver.secret})
+    heading(page, "succeeded")
+    name = f"webhook:127.0.0.1:{receiver.url.rpartition(':')[2].partition('/')[0]}"
+    page.goto(f"{console.api}/#/downstreams")
+    row = page.locator(f"[data-breaker='{name}']")
+    row.get_by_role("button", name="Force open…").click(timeout=30_000)
+    page.get_by_label("Why").fill("their maintenance")
+    page.get_by_role("dialog").get_by_role("button", name="Send nothing there").click()
+    expect(row).to_contain_text("their maintenance")
+    submit_as_json(page, "webhook.dispatch", {"url": receiver.url, "body": 2, "secret": receiver.secret})
+    heading(page, "waiting")
+    page.goto(f"{console.api}/#/downstreams")
+    row.get_by_role("button", name="Take back…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Take back").click()
+    expect(row.get_by_role("button", name="Force open…")).to_be_visible()
+
+
 def test_the_overview_is_live(console: Watched) -> None:
     page = console.open()
     expect(page.locator(".mode")).to_have_text("live")
@@ -159,7 +193,7 @@ def test_no_page_is_wider_than_a_phone(console: Watched) -> None:
     page = console.page
     width, height = PHONE
     page.set_viewport_size({"width": width, "height": height})
-    for place in ("", "jobs", "dead-letters", "submit"):
+    for place in ("", "jobs", "dead-letters", "downstreams", "submit"):
         console.open(place)
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, place

@@ -42,7 +42,7 @@ PATIENCE = 10.0
 @router.get("/v1/stats", response_model=StatsOut)
 async def stats(state: StateDep, _: Annotated[Caller, Depends(requires(Role.OPERATE))]) -> Response:
     """Jobs by state, what waits by queue and priority, and rates and percentiles of the last seconds."""
-    return answer(stats_out(await state.runtime.watch.now()))
+    return answer(stats_out(await state.runtime.watch.now(), state.runtime.core.settings))
 
 
 @router.websocket("/ws/stats")
@@ -55,7 +55,7 @@ async def live_stats(socket: WebSocket) -> None:
         if refused is not None:
             await socket.close(*refused)
             return
-        await _follow(socket, state.runtime.watch)
+        await _follow(socket, state)
     except (WebSocketDisconnect, TimeoutError, RuntimeError):  # it went, or does not read; starlette says so in 3 ways
         return
 
@@ -78,14 +78,14 @@ async def _admit(socket: WebSocket, watch: Watch) -> tuple[int, str] | None:
     return None if Role.OPERATE in caller.roles else (4403, "the API key lacks the role 'operate'")
 
 
-async def _follow(socket: WebSocket, watch: Watch) -> None:
+async def _follow(socket: WebSocket, state: State) -> None:
     gone = asyncio.ensure_future(_until_gone(socket))
     try:
-        async with aclosing(watch.follow()) as sights:  # type: ignore[type-var]
+        async with aclosing(state.runtime.watch.follow()) as sights:  # type: ignore[type-var]
             async for sight in sights:
                 if gone.done():
                     return
-                await asyncio.wait_for(socket.send_text(_message(sight)), PATIENCE)
+                await asyncio.wait_for(socket.send_text(_message(sight, state)), PATIENCE)
     finally:
         gone.cancel()
 
@@ -96,6 +96,7 @@ async def _until_gone(socket: WebSocket) -> None:
         pass
 
 
-def _message(sight: Sight) -> str:
-    content = stats_out(sight) if isinstance(sight, Overview) else problems.unavailable(sight).document
+def _message(sight: Sight, state: State) -> str:
+    settings = state.runtime.core.settings
+    content = stats_out(sight, settings) if isinstance(sight, Overview) else problems.unavailable(sight).document
     return orjson.dumps(content, default=str).decode()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import BaseModel
 
@@ -20,6 +22,8 @@ from holdfast.engine.overview import Overview
 from holdfast.ports.activity import KindActivity, Percentiles
 from holdfast.ports.census import Place, QueueCount
 from holdfast.ports.downstreams import Known
+from holdfast.settings import Settings
+from holdfast.telemetry import metrics
 
 MOST_DOWNSTREAMS = 100
 
@@ -117,6 +121,14 @@ class DownstreamStatsOut(BaseModel):
     paused_until: datetime | None
 
 
+class AdmissionOut(BaseModel):
+    """The rate limits in force, and what this api process has refused since it started, by reason."""
+
+    key_limit: str
+    tenant_limit: str
+    refused: dict[str, int]
+
+
 class StatsOut(BaseModel):
     """The platform at one moment."""
 
@@ -132,9 +144,12 @@ class StatsOut(BaseModel):
     workers: list[WorkerStatsOut] | None
     downstreams: list[DownstreamStatsOut] | None
     """Those in trouble first, at most a hundred."""
+    admission: AdmissionOut
+    rabbitmq_ui: str
+    """The queues of our virtual host in RabbitMQ's management UI; without credentials."""
 
 
-def stats_out(seen: Overview) -> dict[str, Any]:
+def stats_out(seen: Overview, settings: Settings) -> dict[str, Any]:
     """An overview's answer."""
     queues = seen.queues
     return {
@@ -156,7 +171,29 @@ def stats_out(seen: Overview) -> dict[str, Any]:
         },
         "workers": None if seen.workers is None else list(map(asdict, seen.workers)),
         "downstreams": None if seen.downstreams is None else _troubled_first(seen.downstreams),
+        "admission": {
+            "key_limit": str(settings.rate_limit_key),
+            "tenant_limit": str(settings.rate_limit_tenant),
+            "refused": _refused(),
+        },
+        "rabbitmq_ui": _queues_page(settings),
     }
+
+
+def _refused() -> dict[str, int]:
+    counts = Counter[str]()
+    for family in metrics.REFUSED.metric.collect():
+        for sample in family.samples:
+            if sample.name.endswith("_total"):
+                counts[sample.labels["reason"]] += int(sample.value)
+    return dict(counts)
+
+
+def _queues_page(settings: Settings) -> str:
+    """Of the virtual host that the AMQP URL names; whoever opens it signs in there."""
+    management = urlsplit(settings.rabbitmq_management_url.get_secret_value())
+    vhost = unquote(urlsplit(settings.rabbitmq_url.get_secret_value()).path[1:]) or "/"
+    return f"{management.scheme}://{management.netloc.rpartition('@')[2]}/#/queues?vhost={quote(vhost, safe='')}"
 
 
 def _by_name(counts: Mapping[Any, int]) -> dict[str, int]:

@@ -20,6 +20,7 @@ from holdfast.engine.bury import BuryDead
 from holdfast.engine.conserve import Conservation
 from holdfast.engine.dispatch import Dispatch
 from holdfast.engine.retain import Retain
+from holdfast.ports.activity import Recent, Waiting
 from holdfast.ports.census import Observation
 from holdfast.ports.dead_queue import DeadQueue
 from holdfast.ports.downstreams import Breakers, Known, Worker
@@ -178,6 +179,20 @@ def watch_downstreams(
         return False
 
     return Loop(LoopName.DOWNSTREAMS, 5.0, turn)
+
+
+def watch_waiting(recent: Recent, show: Callable[[Sequence[Waiting] | None], None]) -> Loop:
+    """Count the jobs that wait, by work queue and priority."""
+
+    async def turn() -> bool:
+        try:
+            show(await recent.waiting())
+        except LedgerUnavailable:
+            show(None)
+            raise
+        return False
+
+    return Loop(LoopName.WAITING, 5.0, turn)
 
 
 def retain(forget: Retain) -> Loop:

@@ -16,6 +16,7 @@ from holdfast.telemetry.exposition import Exposition
 from holdfast.telemetry.families import Teller
 from holdfast.telemetry.pool import POOL
 from holdfast.telemetry.probe import probe
+from holdfast.telemetry.waiting import DEPTHS
 
 
 async def serve(settings: Settings) -> None:
@@ -39,6 +40,7 @@ def build(runtime: StewardRuntime) -> Steward:
             loops.probe(runtime.probe.turn),
             loops.conserve(runtime.conservation, CENSUS.show, settings.conserve_every),
             loops.watch_downstreams(runtime.breakers, POOL.show),
+            loops.watch_waiting(runtime.recent, DEPTHS.show),
             loops.retain(runtime.retain),
             loops.archive(runtime.dead_queue, runtime.bury, core.faults),
         ],

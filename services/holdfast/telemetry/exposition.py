@@ -20,7 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from holdfast import __version__
-from holdfast.telemetry import census, pool, prefork
+from holdfast.telemetry import census, pool, prefork, waiting
 from holdfast.telemetry.families import CATALOGUE, EVERY, Family, Label, Sight, Teller, told_by
 from holdfast.telemetry.metrics import KINDS
 
@@ -58,7 +58,10 @@ def begin(tellers: Iterable[Teller], kinds: Iterable[str]) -> None:
 def documented() -> list[Metric]:
     """Every metric that some process tells of itself, with its name as Prometheus sees it."""
     counted = [Metric(_name(it), it.kind.__name__.lower(), it.labels, it.by, it.text) for it in CATALOGUE]
-    seen = [Metric(it.name, "gauge", it.labels, it.by, it.text) for it in (*census.SIGHTS, *pool.SIGHTS, PROCESS)]
+    seen = [
+        Metric(it.name, "gauge", it.labels, it.by, it.text)
+        for it in (*census.SIGHTS, *waiting.SIGHTS, *pool.SIGHTS, PROCESS)
+    ]
     return counted + seen
 
 
@@ -81,6 +84,7 @@ class Exposition:
         if Teller.STEWARD in tellers:
             self._registry.register(census.CENSUS)
             self._registry.register(pool.POOL)
+            self._registry.register(waiting.DEPTHS)
         self._registry.register(_Process(role))
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)

@@ -84,6 +84,7 @@ class LoopName(StrEnum):
     CONSERVE = "conserve"
     RETAIN = "retain"
     DOWNSTREAMS = "downstreams"
+    WAITING = "waiting"
     ARCHIVE = "archive"
 
 

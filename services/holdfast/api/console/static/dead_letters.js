@@ -31,7 +31,10 @@ export function DeadLetters({ parameters }) {
     ${groups && groups.groups.length > 0 && html`<${Groups} groups=${groups.groups} begin=${begin} />`}
     ${page && page.dead_letters.length > 0 && html`
       <h2>Letters</h2>
-      <p class="actions"><button onClick=${() => begin({ what: "replay", filter: conditions })}>Replay all that fit…</button></p>
+      <p class="actions">
+        <button onClick=${() => begin({ what: "replay", filter: conditions })}>Replay all that fit…</button>
+        <button onClick=${() => begin({ what: "drop", filter: conditions })}>Drop all that fit…</button>
+      </p>
       <${Letters} letters=${page.dead_letters} begin=${begin} />
       <p class="actions">${page.next_cursor && html`<a class="button" href="#/dead-letters${query({ ...where, cursor: page.next_cursor })}">Older</a>`}</p>`}
     ${doing && html`<${Act} doing=${doing} onDone=${() => (begin(null), reload())} onClose=${() => begin(null)} />`}
@@ -48,7 +51,8 @@ function Groups({ groups, begin }) {
         <td>${group.reason}</td>
         <td><a href="#/dead-letters?fingerprint=${group.fingerprint}"><b>${group.error}</b></a> <span class="clip" title=${group.message}>${group.message}</span></td>
         <td><${Ago} at=${group.last_seen} /></td>
-        <td class="row-actions"><button class="small" onClick=${() => begin({ what: "replay", filter: { fingerprint: group.fingerprint } })}>Replay…</button></td>
+        <td class="row-actions"><button class="small" onClick=${() => begin({ what: "replay", filter: { fingerprint: group.fingerprint } })}>Replay…</button>
+          <button class="small" onClick=${() => begin({ what: "drop", filter: { fingerprint: group.fingerprint } })}>Drop…</button></td>
       </tr>`,
     )}</tbody>
   </table></div></section>`;
@@ -75,17 +79,38 @@ function Letters({ letters, begin }) {
   </table></div>`;
 }
 
+/** How many letters the action would be about: for a replay by its own dry run. */
+async function countMatching(what, filter) {
+  if (what === "replay") return (await call("POST", "/v1/dead-letters/replay", { filter, dry_run: true })).matched;
+  const { groups } = await call("GET", `/v1/dead-letters/groups${query({ ...filter, limit: 200 })}`);
+  return groups.reduce((total, group) => total + group.count, 0);
+}
+
+/** Drop them one after the other, each with the reason; a dropped one is not found any more. */
+async function dropAll(filter, reason, tell) {
+  for (let done = 0; ; ) {
+    const { dead_letters: letters } = await call("GET", `/v1/dead-letters${query({ ...filter, limit: 200 })}`);
+    if (letters.length === 0) return;
+    for (const letter of letters) {
+      await call("POST", `/v1/dead-letters/${letter.id}/drop`, { reason });
+      tell((done += 1));
+    }
+  }
+}
+
 /** Ask before anything is done; for many, first count them with a dry run. */
 function Act({ doing, onDone, onClose }) {
   const { what, letter, filter } = doing;
   const [problem, complain] = useState(null);
   const [busy, setBusy] = useState(false);
-  const [preview] = usePolled(() => (filter ? call("POST", "/v1/dead-letters/replay", { filter, dry_run: true }) : Promise.resolve(null)), 0, []);
+  const [done, tell] = useState(null); // of many that are dropped one after the other
+  const [matched] = usePolled(() => (filter ? countMatching(what, filter) : Promise.resolve(null)), 0, []);
   const act = async (form) => {
     setBusy(true);
     try {
       const priority = form.get("priority") || null;
-      if (filter) await call("POST", "/v1/dead-letters/replay", { filter, priority, rate: Number(form.get("rate")) || null });
+      if (filter && what === "drop") await dropAll(filter, form.get("reason"), tell);
+      else if (filter) await call("POST", "/v1/dead-letters/replay", { filter, priority, rate: Number(form.get("rate")) || null });
       else if (what === "replay") await call("POST", `/v1/dead-letters/${letter.id}/replay`, { priority });
       else await call("POST", `/v1/dead-letters/${letter.id}/drop`, { reason: form.get("reason") });
       onDone();
@@ -94,14 +119,16 @@ function Act({ doing, onDone, onClose }) {
       setBusy(false);
     }
   };
-  const title = filter ? "Replay dead letters" : what === "replay" ? "Replay this job" : "Drop this letter";
-  const action = filter ? (preview ? `Replay ${count(preview.matched)}` : "Counting…") : what === "replay" ? "Replay" : "Drop";
-  return html`<${Dialog} title=${title} action=${action} danger=${what === "drop"} busy=${busy || (filter && !preview)} onDo=${act} onClose=${onClose}>
+  const word = what === "replay" ? "Replay" : "Drop";
+  const title = filter ? `${word} dead letters` : what === "replay" ? "Replay this job" : "Drop this letter";
+  const action = filter ? (matched === null ? "Counting…" : `${word} ${count(matched)}`) : word;
+  return html`<${Dialog} title=${title} action=${action} danger=${what === "drop"} busy=${busy || (filter && matched === null)} onDo=${act} onClose=${onClose}>
     <${Trouble} problem=${problem} />
-    ${filter && html`<p>${Object.keys(filter).length ? html`All that fit <code>${JSON.stringify(filter)}</code>` : "All open dead letters"}: <b data-figure="matched">${preview ? count(preview.matched) : "…"}</b> can be replayed.</p>`}
+    ${filter && html`<p>${Object.keys(filter).length ? html`All that fit <code>${JSON.stringify(filter)}</code>` : "All open dead letters"}: <b data-figure="matched">${matched === null ? "…" : count(matched)}</b> ${what === "replay" ? "can be replayed" : "would be dropped"}.</p>`}
+    ${done !== null && html`<p role="status">${count(done)} dropped…</p>`}
     ${what === "replay" && html`<p>The job keeps its id and key, and gets a fresh budget of attempts.</p>
       <label>Priority <select name="priority"><option value="">as it was</option><option>low</option><option>default</option><option>high</option></select></label>`}
-    ${filter && html`<label>At most a second <input name="rate" type="number" min="1" max="1000" placeholder="no limit" /></label>`}
+    ${filter && what === "replay" && html`<label>At most a second <input name="rate" type="number" min="1" max="1000" placeholder="no limit" /></label>`}
     ${what === "drop" && html`<label>Why <input name="reason" required maxlength="500" /></label><p>The row stays, with your name and the reason. The job stays dead.</p>`}
   <//>`;
 }

@@ -22,6 +22,7 @@ export function Overview({ live }) {
       <${Workers} stats=${stats} />
       <${Waits} stats=${stats} />
       <${Downstreams} stats=${stats} />
+      <${Admission} stats=${stats} />
     </div>
   `;
 }
@@ -85,7 +86,7 @@ function Dead({ stats }) {
 
 function Queues({ stats, history }) {
   return html`<section aria-label="Queues">
-    <h2>Queues</h2>
+    <h2>Queues <a class="small" href=${stats.rabbitmq_ui} target="_blank" rel="noopener noreferrer">in RabbitMQ</a></h2>
     <div class="scroll"><table>
       <thead><tr><th>queue</th><th class="number">ready to run</th><th class="wide">by priority</th><th class="number">oldest</th><th class="number">at workers</th><th class="number">consumers</th><th>two minutes</th></tr></thead>
       <tbody>${stats.queues.map((queue) => html`<${Queue} queue=${queue} history=${history} />`)}</tbody>
@@ -162,6 +163,20 @@ function Downstreams({ stats }) {
     <h2>Downstreams in trouble</h2>
     <dl class="pairs boxed">
       ${troubled.map((one) => html`<div><dt><a href="#/downstreams">${one.name}</a></dt><dd class="tone-warn">${one.forced ? `forced ${one.forced}` : one.state.replace("_", "-")}</dd></div>`)}
+    </dl>
+  </section>`;
+}
+
+function Admission({ stats }) {
+  const { key_limit, tenant_limit, refused } = stats.admission;
+  const some = Object.entries(refused).filter(([, requests]) => requests > 0);
+  return html`<section aria-label="Admission">
+    <h2>Let in and refused</h2>
+    <dl class="pairs boxed">
+      <div><dt>each API key may submit</dt><dd>${key_limit}</dd></div>
+      <div><dt>each tenant may submit</dt><dd>${tenant_limit}</dd></div>
+      ${some.map(([reason, requests]) => html`<div><dt>refused by this api since it started: ${reason.replaceAll("_", " ")}</dt><dd>${count(requests)}</dd></div>`)}
+      ${some.length === 0 && html`<div><dt>refused by this api since it started</dt><dd>0</dd></div>`}
     </dl>
   </section>`;
 }
