@@ -1,8 +1,8 @@
 """No destination takes all the slots of a process: at most `most` calls of each are under way at once.
 
 Whoever comes when they are taken waits for a moment, as long as the destination moves: a healthy host with many jobs
-answers some of them within that time, and none needs to be parked. One that hangs ends no calls, so nobody waits for
-it, and its jobs leave their slots to the others.
+answers some of them within that time, and none needs to be parked. One that hangs ends no calls, and one whose calls
+end when their time is up does not move either, so nobody waits for it, and its jobs leave their slots to the others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from holdfast.domain.circuit import Reason
 from holdfast.ports.downstreams import NotNow
 
 PATIENCE = 1.0
-"""Seconds after which a destination that ended no call counts as stuck."""
+"""Seconds after which a destination counts as stuck in which it ended no call that took less."""
 PARKED = timedelta(seconds=4)
 """How long a job is parked that got no place: a destination that is stuck is seldom well again within a second."""
 
@@ -51,10 +51,11 @@ class Bulkhead:
     async def place(self, name: str) -> AsyncIterator[None]:
         """Hold a place for a call of `name`; raise NotNow when none becomes free in time."""
         await self._enter(name)
+        began = self._clock()
         try:
             yield
         finally:
-            self._leave(name)
+            self._leave(name, moved=self._clock() - began < PATIENCE)
 
     def taken(self, name: str) -> int:
         """Calls of `name` that are under way here."""
@@ -79,15 +80,16 @@ class Bulkhead:
                 await asyncio.wait([turn], timeout=left)
         except BaseException:
             if turn.done():  # it was our turn at that very moment
-                self._leave(name)
+                self._leave(name, moved=False)
             else:
                 places.waiting.remove(turn)
             raise
 
-    def _leave(self, name: str) -> None:
+    def _leave(self, name: str, *, moved: bool) -> None:
         """Hand the place to whoever waits longest."""
         places = self._places[name]
-        places.moved_at = self._clock()
+        if moved:
+            places.moved_at = self._clock()
         if places.waiting:
             places.waiting.popleft().set_result(None)
             return

@@ -73,6 +73,18 @@ async def test_a_place_that_becomes_free_goes_to_whoever_waits_longest(clock: Cl
     assert bulkhead.taken(HOST) == 0
 
 
+async def test_a_destination_whose_calls_end_when_their_time_is_up_is_stuck_all_the_same(clock: Clock) -> None:
+    bulkhead = Bulkhead(2, clock)
+    async with bulkhead.place(HOST):
+        hanging = bulkhead.place(HOST)
+        await hanging.__aenter__()
+        clock.ahead += 5 * PATIENCE
+        await hanging.__aexit__(None, None, None)
+        async with bulkhead.place(HOST):
+            with pytest.raises(NotNow):
+                await bulkhead.place(HOST).__aenter__()
+
+
 async def test_who_is_cancelled_while_waiting_takes_no_place_along(clock: Clock) -> None:
     bulkhead = Bulkhead(1, clock)
     async with bulkhead.place(HOST):
