@@ -9,6 +9,7 @@ const LONG = ["html", "template", "body_text", "css", "header", "footer", "style
 /** `schema` with its references followed and a lone alternative to null taken. */
 export function plain(schema, root) {
   if (schema.$ref) return plain({ ...at(root, schema.$ref), ...rest(schema) }, root);
+  if (schema.properties) return schema; // what it says besides is about which of them go together
   const options = (schema.anyOf || schema.oneOf || []).filter((option) => option.type !== "null");
   if (options.length === 1) return plain({ ...options[0], ...rest(schema) }, root);
   return options.length ? { ...schema, options } : schema;
