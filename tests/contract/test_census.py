@@ -75,7 +75,7 @@ def _in_memory(stores: Stores) -> World:
                 letters.letters[letter.id] = replace(letter, dropped_at=dropped)
 
     census, retention = MemoryCensus(ledger, letters), MemoryRetention(ledger, letters)
-    return World(ledger, ledger, letters, census=census, retention=retention, age=age)
+    return World(ledger, ledger, letters, stores.endpoints, census=census, retention=retention, age=age)
 
 
 def _in_postgres(database: Database) -> World:
@@ -93,6 +93,7 @@ def _in_postgres(database: Database) -> World:
         stores.ledger,
         stores.outbox,
         stores.dead_letters,
+        stores.endpoints,
         census=PostgresCensus(database),
         retention=PostgresRetention(database),
         age=age,

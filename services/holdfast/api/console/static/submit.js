@@ -22,7 +22,8 @@ export function Submit({ parameters }) {
   `;
 }
 
-const byKind = (examples) => Object.fromEntries(examples.map((example) => [example.kind, example.payload]));
+/** The first example of each kind: a later one may name something that has to exist. */
+const byKind = (examples) => Object.fromEntries([...examples].reverse().map((example) => [example.kind, example.payload]));
 
 function Form({ kind, example }) {
   const [payload, setPayload] = useState({});
