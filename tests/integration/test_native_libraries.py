@@ -17,7 +17,7 @@ from holdfast.adapters.isolation.pool import SubprocessIsolation
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "infra"))
 
-from sandbox import native  # noqa: E402 (the path above comes first)
+from sandbox import native, unpacked  # noqa: E402 (the path above comes first)
 from sandbox.errors import SandboxError  # noqa: E402
 
 
@@ -39,10 +39,8 @@ def test_a_host_that_has_everything_is_left_alone(tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_complete_folder_needs_no_network(
-    variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(native, "_build", lambda home, root: pytest.fail("it downloads again"))
+def test_a_complete_folder_needs_no_network(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacked, "_build", lambda packages, root: pytest.fail("it downloads again"))
     home = Path(variables["FONTCONFIG_FILE"]).parents[1]
     assert native.ensure(home, force=True) == variables
 
