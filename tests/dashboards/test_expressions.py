@@ -28,6 +28,7 @@ def panels() -> Iterator[tuple[str, str]]:
                 yield f"{name}: {panel['title']}", target["expr"]
 
 
+@pytest.mark.timeout(400)
 def test_every_expression_returns_data(watched: tuple[Platform, Monitoring]) -> None:
     if "HOLDFAST_RABBITMQ_PROMETHEUS_URL" not in os.environ:
         pytest.skip("HOLDFAST_RABBITMQ_PROMETHEUS_URL does not name RabbitMQ's metrics; `make test` does")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import httpx
+import pytest
 from receiver import Receiver
 
 from harness import Platform, eventually
@@ -14,6 +15,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ALERT = "DeadLettersGrowing"
 
 
+@pytest.mark.timeout(400)
 def test_dead_letters_that_grow_page_and_a_replay_resolves(watched: tuple[Platform, Monitoring]) -> None:
     platform, monitoring = watched
     with Receiver(SECRET) as receiver, platform.client() as api:
