@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from holdfast.adapters.memory.ledger import MemoryLedger
 from holdfast.domain.attempt import Attempt, AttemptState
@@ -59,8 +59,9 @@ def _kind(kind: str, ended: Sequence[tuple[Job, Attempt]]) -> KindActivity:
     )
 
 
-def _between(start: object, end: object) -> float:
-    return (end - start).total_seconds()  # type: ignore[operator,no-any-return]
+def _between(start: datetime, end: datetime | None) -> float:
+    """Seconds; of what has ended."""
+    return (end - start).total_seconds() if end is not None else 0.0
 
 
 def _percentiles(values: Sequence[float]) -> Percentiles | None:
