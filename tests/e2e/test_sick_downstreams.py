@@ -133,10 +133,11 @@ def attempts(client: httpx.Client, job_id: str) -> list[dict[str, Any]]:
 
 
 def moves(pool: Platform, name: str) -> list[str]:
-    """The states that the breaker moved to, by the logs of both workers."""
+    """The states that the breaker moved to, in the order of time, by the logs of both workers."""
     lines = [line for member in pool.members.values() for line in member.log.read_text().splitlines()]
     events = [json.loads(line) for line in lines if '"breaker_moved"' in line]
-    return [event["after"] for event in events if event["downstream"] == name]
+    mine = [event for event in events if event["downstream"] == name]
+    return [event["after"] for event in sorted(mine, key=lambda event: event["timestamp"])]
 
 
 def test_what_one_worker_finds_out_stops_the_other_and_nothing_is_lost(pool: Platform, host: Host) -> None:
