@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import asyncpg
 import pytest
 from sqlalchemy import make_url
-from sqlalchemy.exc import DBAPIError
 
 from harness import free_port
 from holdfast.adapters.postgres import schema
@@ -93,7 +93,7 @@ SELECT one, two, three FROM a, b, c"
 
 
 async def test_a_mistake_in_a_statement_is_not_an_outage(database: Database) -> None:
-    with pytest.raises(DBAPIError):
+    with pytest.raises(asyncpg.UndefinedColumnError):
         await database.all("SELECT nonsense FROM jobs")
 
 

@@ -13,9 +13,8 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row
 
-from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.database import Database, Row
 from holdfast.adapters.postgres.rows import printable
 from holdfast.domain.audit import Actor, AuditAction, AuditEntry, AuditOutcome
 from holdfast.domain.tenancy import Role
@@ -114,7 +113,7 @@ def _clean(value: Any) -> Any:
     return [_clean(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _entry(row: Row[Any]) -> AuditEntry:
+def _entry(row: Row) -> AuditEntry:
     return AuditEntry(
         id=UUID(str(row.id)),
         actor=Actor(row.tenant, row.actor, Role(row.role), row.key_id, row.address, row.request_id),

@@ -120,7 +120,7 @@ class PostgresDeadLetters:
                 DeadReason(row.reason),
                 row.error,
                 row.message,
-                row._mapping["count"],
+                row["count"],
                 row.first_seen,
                 row.last_seen,
             )

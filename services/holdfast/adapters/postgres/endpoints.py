@@ -9,10 +9,9 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row
 
 from holdfast.adapters.postgres import audit, rows
-from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.database import Database, Row
 from holdfast.adapters.postgres.outbox import RETURNING, TICKETS
 from holdfast.domain.audit import AuditEntry
 from holdfast.domain.endpoint import Endpoint, EndpointState, SigningSecret
@@ -157,7 +156,7 @@ def _values(endpoint: Endpoint, version: int | None = None) -> Sequence[Any]:
     )
 
 
-def _endpoint(row: Row[Any]) -> Endpoint:
+def _endpoint(row: Row) -> Endpoint:
     return Endpoint(
         id=UUID(str(row.id)),
         tenant=row.tenant,

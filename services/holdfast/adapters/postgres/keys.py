@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Row
-
 from holdfast.adapters.postgres import audit
-from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.database import Database, Row
 from holdfast.domain.audit import AuditEntry
 from holdfast.domain.tenancy import Caller, Role
 from holdfast.ports.keys import LAST_USED_EVERY, ApiKey
@@ -85,7 +83,7 @@ class PostgresKeys:
         return row and _key(row)
 
 
-def _key(row: Row[object]) -> ApiKey:
+def _key(row: Row) -> ApiKey:
     return ApiKey(
         id=UUID(str(row.id)),
         name=row.name,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy.exc import IntegrityError
+import asyncpg
 
 from holdfast.adapters.postgres import rows
 from holdfast.adapters.postgres.database import Database
@@ -157,7 +157,7 @@ class PostgresOutbox:
         for _ in range(RELEASES):
             try:
                 return list(map(rows.to_envelope, await self._db.all(RELEASE, sorted(set(lanes)))))
-            except IntegrityError:
+            except asyncpg.UniqueViolationError:
                 continue
         return []
 

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 import orjson
-from sqlalchemy import Row
 
+from holdfast.adapters.postgres.database import Row
 from holdfast.domain.attempt import Attempt, AttemptState
 from holdfast.domain.dead_letter import DeadLetter, DeadReason, Failure
 from holdfast.domain.envelope import Envelope
@@ -78,7 +78,7 @@ def dump_new_job(job: Job | None) -> tuple[str | None, str | None]:
     return dump(record), dump(job.payload)
 
 
-def to_job(row: Row[Any]) -> Job:
+def to_job(row: Row) -> Job:
     """A row of `JOB_COLUMNS`."""
     return Job(
         id=row.id,
@@ -108,7 +108,7 @@ def to_job(row: Row[Any]) -> Job:
     )
 
 
-def to_attempt(row: Row[Any]) -> Attempt:
+def to_attempt(row: Row) -> Attempt:
     """A row of `attempts`."""
     return Attempt(
         job_id=row.job_id,
@@ -124,7 +124,7 @@ def to_attempt(row: Row[Any]) -> Attempt:
     )
 
 
-def to_envelope(row: Row[Any]) -> Envelope:
+def to_envelope(row: Row) -> Envelope:
     """A row of `outbox`, joined with what the message's headers need of its job."""
     return Envelope(
         job_id=row.job_id,
@@ -139,7 +139,7 @@ def to_envelope(row: Row[Any]) -> Envelope:
     )
 
 
-def to_dead_letter(row: Row[Any]) -> DeadLetter:
+def to_dead_letter(row: Row) -> DeadLetter:
     """A row of `dead_letters`."""
     return DeadLetter(
         id=row.id,

@@ -9,10 +9,10 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy.exc import DBAPIError
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.domain.errors import LedgerUnavailable
@@ -43,8 +43,8 @@ async def check_version(database: Database) -> None:
     """Raise LedgerUnavailable unless the database answers and is at `head()`."""
     try:
         row = await database.one("SELECT version_num FROM alembic_version")
-    except DBAPIError as error:
-        raise LedgerUnavailable(f"the ledger cannot be read: {error.orig}; run `holdfast db upgrade`") from error
+    except asyncpg.PostgresError as error:
+        raise LedgerUnavailable(f"the ledger cannot be read: {error}; run `holdfast db upgrade`") from error
     found = row.version_num if row else "nothing"
     if found != head():
         raise LedgerUnavailable(
