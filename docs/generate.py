@@ -26,6 +26,7 @@ from pydantic import BaseModel, SecretStr
 
 from holdfast.domain.downstream_policy import BUILT_IN, DownstreamPolicy, spoken
 from holdfast.handlers.image.payload import Crop, ImagePayload, Variant, Watermark
+from holdfast.handlers.noop import NoopPayload
 from holdfast.handlers.pdf.payload import Metadata, Page, PageSize, PdfPayload, Selector
 from holdfast.handlers.registry import installed
 from holdfast.handlers.source import ArtifactSource, Source
@@ -45,6 +46,7 @@ PAYLOADS: Mapping[str, Sequence[type[BaseModel]]] = {
     "image.transform": (ImagePayload, Variant, Crop, Watermark),
     "pdf.render": (PdfPayload, Page, PageSize, Metadata, Selector),
     "webhook.dispatch": (WebhookPayload,),
+    "custom.noop": (NoopPayload,),
 }
 """The tables of `handlers.md`, by the name of their block."""
 

@@ -72,7 +72,7 @@ def test_every_tagged_example_fits_its_kind() -> None:
         if language == "json" and kind:
             kinds.get(kind).Payload.model_validate(json.loads(body))
             seen.add(kind)
-    assert seen == {"image.transform", "pdf.render", "webhook.dispatch"}
+    assert seen == {"image.transform", "pdf.render", "webhook.dispatch", "custom.noop"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))

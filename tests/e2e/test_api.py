@@ -175,9 +175,16 @@ def test_the_openapi_document_has_examples_and_the_docs_page_needs_no_other_host
 
 def test_every_kind_is_listed_with_its_schema(api: httpx.Client) -> None:
     kinds = {kind["kind"]: kind for kind in api.get("/v1/kinds").json()["kinds"]}
-    assert {"image.transform", "pdf.render", "webhook.dispatch", "test.noop"} <= set(kinds)
+    assert {"image.transform", "pdf.render", "webhook.dispatch", "custom.noop", "test.noop"} <= set(kinds)
     assert kinds["image.transform"]["max_attempts"] == 6
     assert kinds["test.noop"]["schema"]["additionalProperties"] is False
+
+
+def test_a_noop_does_nothing_and_is_kept_like_any_job(api: httpx.Client) -> None:
+    body = {"kind": "custom.noop", "payload": {"seconds": 0.01, "filler": "x" * 1000}}
+    job = api.post("/v1/jobs", json=body).json()
+    assert api.get(f"/v1/jobs/{job['id']}", params={"wait": 20}).json()["state"] == "succeeded"
+    assert api.post("/v1/jobs", json={"kind": "custom.noop", "payload": {"seconds": -1}}).status_code == 422
 
 
 def test_a_job_past_its_deadline_dies_as_expired(api: httpx.Client) -> None:

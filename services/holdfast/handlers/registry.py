@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from holdfast.domain.errors import HoldfastError, UnknownKind
 from holdfast.domain.topology import WORK
 from holdfast.handlers.image import ImageTransform
+from holdfast.handlers.noop import Noop
 from holdfast.handlers.pdf import PdfRender
 from holdfast.handlers.webhook import WebhookDispatch
 from holdfast.ports.handler import Handler
@@ -56,7 +57,7 @@ class Registry:
 
 def installed() -> Registry:
     """The built-in handlers and every plug-in of this environment."""
-    return Registry([ImageTransform(), PdfRender(), WebhookDispatch(), *_plugins()])
+    return Registry([ImageTransform(), PdfRender(), WebhookDispatch(), Noop(), *_plugins()])
 
 
 def _plugins() -> Iterable[Handler]:
