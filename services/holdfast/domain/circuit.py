@@ -110,9 +110,9 @@ class Report:
         return self.answered + self.failures
 
 
-def spread(now: int, until: int, draw: int) -> int:
-    """A time at or soon after `until` that differs from caller to caller: up to half of the wait is added."""
-    return min(until + (until - now) * draw // (2 * MILLION), now + RECHECK_MS)
+def spread(now: int, until: int, over: int, draw: int) -> int:
+    """A time at `until` or up to `over` later that differs from caller to caller."""
+    return min(until + over * draw // MILLION, now + RECHECK_MS)
 
 
 def unexpired(leases: Mapping[str, int], now: int) -> Mapping[str, int]:
@@ -184,12 +184,13 @@ class Circuit:
             return Reason.FLAGGED, now
         match self.state:
             case CircuitState.OPEN:
-                return Reason.OPEN, spread(now, self.open_until, draw)
+                # Its probes are all that it lets through then; if they fail it opens for this long.
+                return Reason.OPEN, spread(now, self.open_until, _period(self.trips + 1, policy), draw)
             case CircuitState.HALF_OPEN if self.passed + len(self.probes) >= policy.probes:
-                # If the probes fail it opens for this long: who came back earlier would have come for nothing.
-                return Reason.PROBING, spread(now, now + _period(self.trips + 1, policy), draw)
+                lasting = _period(self.trips + 1, policy)  # who came back earlier would have come for nothing
+                return Reason.PROBING, spread(now, now + lasting, lasting, draw)
             case CircuitState.RAMP if draw >= policy.ramp_permille[self._step(now, policy)] * 1000:
-                return Reason.RAMPING, spread(now, now + policy.ramp_step_ms, draw)
+                return Reason.RAMPING, spread(now, now + policy.ramp_step_ms, policy.ramp_step_ms // 2, draw)
         return None
 
     def grant(self, lease: str, now: int, policy: DownstreamPolicy) -> Circuit:

@@ -95,7 +95,8 @@ class Downstream:
     def _decide(self, ask: Ask, now: int, policy: DownstreamPolicy) -> tuple[Downstream, Admitted | Refused]:
         forced = self.override.state if self.override else None
         if self.override and forced is Forced.OPEN:
-            return self, Refused(Reason.FORCED_OPEN, spread(now, self.override.until, ask.draw))
+            until = self.override.until
+            return self, Refused(Reason.FORCED_OPEN, spread(now, until, until - now, ask.draw))
         refusal = None if forced else self.circuit.refusal(now, ask.draw, ask.worker, policy)
         if refusal is not None:
             return self, Refused(*refusal)

@@ -30,7 +30,7 @@ from typing import Any
 
 import structlog
 
-from holdfast.domain.circuit import ANY_EPOCH, MILLION, Reason, Report
+from holdfast.domain.circuit import ANY_EPOCH, MILLION, RECHECK_MS, Reason, Report
 from holdfast.domain.downstream import Admitted, Ask, Move, Refused
 from holdfast.domain.downstream_policy import Policies
 from holdfast.domain.errors import RedisUnavailable
@@ -189,7 +189,8 @@ class PooledDownstreams:
 
     def _not_now(self, name: str, standing: _Standing, now: float) -> NotNow:
         """A refusal that was heard before, for another job: its own jitter."""
-        return NotNow(name, standing.reason, timedelta(seconds=(standing.until - now) * (1 + self._draw() / 2)))
+        wait = (standing.until - now) * (1 + self._draw() / 2)
+        return NotNow(name, standing.reason, timedelta(seconds=min(wait, RECHECK_MS / 1000)))
 
     # -- telling ----------------------------------------------------------------------------------------------
 

@@ -160,7 +160,7 @@ def test_the_share_that_is_let_through_grows_step_by_step(after_ms: int, admitte
     circuit = ramping()
     now = circuit.since + after_ms
     assert circuit.refusal(now, admitted - 1, "a:1", POLICY) is None
-    assert circuit.refusal(now, admitted, "a:1", POLICY) == (Reason.RAMPING, spread(now, now + 5_000, admitted))
+    assert circuit.refusal(now, admitted, "a:1", POLICY) == (Reason.RAMPING, spread(now, now + 5_000, 2_500, admitted))
 
 
 def test_it_closes_when_the_last_step_has_passed() -> None:
@@ -187,5 +187,11 @@ def test_evidence_that_was_gathered_while_redis_was_away_counts_all_the_same() -
 
 
 def test_callers_come_back_at_different_times_and_within_half_a_minute() -> None:
-    assert {spread(NOW, NOW + 4_000, draw) - NOW for draw in (0, 500_000, 999_999)} == {4_000, 5_000, 5_999}
-    assert spread(NOW, NOW + 3_600_000, 0) == NOW + 32_000
+    assert {spread(NOW, NOW + 4_000, 2_000, draw) - NOW for draw in (0, 500_000, 999_999)} == {4_000, 5_000, 5_999}
+    assert spread(NOW, NOW + 3_600_000, 5_000, 0) == NOW + 32_000
+
+
+def test_who_meets_an_open_breaker_comes_back_during_the_period_that_would_follow_this_one() -> None:
+    circuit = failing(10, *WORKERS)
+    again = [circuit.refusal(NOW, draw, "a:1", POLICY) for draw in (0, 500_000, 999_999)]
+    assert [found and found[1] - circuit.open_until for found in again] == [0, 5_000, 9_999]

@@ -31,9 +31,7 @@ local function unexpired(leases)
   end
 end
 
-local function spread(till, draw)
-  return math.min(till + div((till - now) * draw, 2 * MILLION), now + RECHECK_MS)
-end
+local function spread(till, over, draw) return math.min(till + div(over * draw, MILLION), now + RECHECK_MS) end
 
 -- domain/circuit.py -------------------------------------------------------------------------------------------------
 
@@ -76,12 +74,13 @@ end
 
 local function circuit_refusal(draw, worker)
   if worker == circuit.flagged then return 'flagged', now end
-  if circuit.state == 'open' then return 'open', spread(circuit.open_until, draw) end
+  local lasting = period(circuit.trips + 1)
+  if circuit.state == 'open' then return 'open', spread(circuit.open_until, lasting, draw) end
   if circuit.state == 'half_open' and circuit.passed + size(circuit.probes) >= policy.probes then
-    return 'probing', spread(now + period(circuit.trips + 1), draw)
+    return 'probing', spread(now + lasting, lasting, draw)
   end
   if circuit.state == 'ramp' and draw >= policy.ramp_permille[step() + 1] * 1000 then
-    return 'ramping', spread(now + policy.ramp_step_ms, draw)
+    return 'ramping', spread(now + policy.ramp_step_ms, div(policy.ramp_step_ms, 2), draw)
   end
 end
 
@@ -207,7 +206,7 @@ end
 local function admit(ask)
   local forced = override and override.state
   if forced == 'open' then
-    return {reason = 'forced_open', retry_at = spread(override['until'], ask.draw)}
+    return {reason = 'forced_open', retry_at = spread(override['until'], override['until'] - now, ask.draw)}
   end
   if not forced then
     local reason, retry_at = circuit_refusal(ask.draw, ask.worker)
