@@ -37,6 +37,15 @@ flower: up ## Celery's own monitor on http://127.0.0.1:5555, until interrupted
 	@$(WITH) FLOWER_UNAUTHENTICATED_API=false $(BIN)/celery --broker "$$HOLDFAST_RABBITMQ_URL" flower --address=127.0.0.1 --port=5555 \
 	  --broker-api="$$HOLDFAST_RABBITMQ_MANAGEMENT_URL/api/"
 
+.PHONY: env
+env: ## Write .env with random secrets, for Docker Compose; one that is there is kept
+	@infra/make-env
+
+.PHONY: smoke
+smoke: ## Run the main job through the containers of `docker compose up --wait`, and check every result
+	@HOLDFAST_API_KEY=$$(docker compose exec -T api holdfast keys create smoke --role admin --expires 1h) \
+	  docker compose run --rm --no-deps smoke
+
 .PHONY: status
 status: ## Show what runs, and where
 	@$(SANDBOX) status || true

@@ -149,6 +149,9 @@ class Settings(BaseSettings):
     """Whether an api process refuses submits (503) that it could not answer in good time. Off only to compare."""
     steward_in_api: bool = True
     """Whether api processes stand for election as steward."""
+    migrate_on_start: bool = False
+    """Whether the api migrates the ledger (`holdfast db upgrade`) before it serves. Meant for one machine: where an
+    older version still runs, migrate before anything is replaced."""
 
     # The steward
     relay_after: float = 3.0

@@ -1,6 +1,6 @@
 """Prometheus: scrapes RabbitMQ and the api, records and evaluates.
 
-The configuration is `infra/prometheus/prometheus.yml` as it is, shared with Compose: it finds its targets in files
+The configuration is that of `infra/prometheus`, shared with Compose but for `scrape.yml`: here targets come from files
 (`targets/*.json`, relative to itself), so that what runs where is all that differs.
 """
 
@@ -35,6 +35,7 @@ class Prometheus(Service):
         service_folder(self.etc / "targets")
         rules = service_folder(self.etc / "rules")
         write_for_service(self.etc / "prometheus.yml", (SHARED / "prometheus.yml").read_text())
+        write_for_service(self.etc / "scrape.yml", (SHARED / "scrape" / "files.yml").read_text())
         for stale in rules.glob("*.y*ml"):
             stale.unlink()
         for rule in sorted(RULES.glob("*.y*ml")):

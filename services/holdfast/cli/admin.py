@@ -16,6 +16,7 @@ from holdfast.domain.tenancy import DEFAULT_TENANT, Role
 if TYPE_CHECKING:
     from holdfast.engine.issue_keys import IssueKeys
     from holdfast.ports.keys import ApiKey, Keys
+    from holdfast.settings import Settings
 
 T = TypeVar("T")
 SETUP = "Set-up"
@@ -36,13 +37,17 @@ def register(app: typer.Typer) -> None:
 @db.command("upgrade")
 def upgrade() -> None:
     """Migrate the ledger to the schema that this version needs. Safe to run again, and by several at once."""
+    migrate(settings_or_exit())
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the ledger to `schema.head()`, or end the process with the reason."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from holdfast.adapters.postgres import schema
 
-    url = settings_or_exit().postgres_url.get_secret_value()
     try:
-        schema.upgrade(url)
+        schema.upgrade(settings.postgres_url.get_secret_value())
     except (SQLAlchemyError, OSError) as error:
         cause = getattr(error, "orig", None) or error
         fail(

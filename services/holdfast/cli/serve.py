@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from holdfast.cli.admin import migrate
+from holdfast.cli.session import settings_or_exit
+
 if TYPE_CHECKING:
     from holdfast.settings import Settings
 
@@ -33,6 +36,8 @@ def api() -> None:
     settings = _process("api")
     from holdfast.api.app import serve
 
+    if settings.migrate_on_start:
+        migrate(settings)
     serve(settings)
 
 
@@ -59,7 +64,6 @@ def _process(service: str) -> Settings:
     import structlog
 
     from holdfast import bootstrap
-    from holdfast.cli.session import settings_or_exit
     from holdfast.telemetry import logs
 
     settings = settings_or_exit()
