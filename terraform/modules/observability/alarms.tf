@@ -60,13 +60,13 @@ resource "aws_cloudwatch_metric_alarm" "no_task" {
 }
 
 resource "aws_cloudwatch_metric_alarm" "no_healthy_target" {
-  count = var.load_balancer_suffix == null ? 0 : 1
+  count = var.load_balancer == null ? 0 : 1
 
   alarm_name          = "${var.name}-api-unreachable"
   alarm_description   = "No api task passes the load balancer's health check: clients get 503."
   namespace           = "AWS/ApplicationELB"
   metric_name         = "HealthyHostCount"
-  dimensions          = { LoadBalancer = var.load_balancer_suffix, TargetGroup = var.target_group_suffix }
+  dimensions          = { LoadBalancer = var.load_balancer.suffix, TargetGroup = var.load_balancer.target_group_suffix }
   statistic           = "Minimum"
   comparison_operator = "LessThanThreshold"
   threshold           = 1

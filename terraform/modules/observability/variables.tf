@@ -71,21 +71,10 @@ variable "budget_tag" {
   default     = null
 }
 
-variable "load_balancer_suffix" {
-  description = "The api's load balancer, as CloudWatch names it; null: no alarm."
-  type        = string
+variable "load_balancer" {
+  description = "The api's load balancer and target group, as CloudWatch names them; null: no alarm."
+  type        = object({ suffix = string, target_group_suffix = string })
   default     = null
-}
-
-variable "target_group_suffix" {
-  description = "The api's target group, as CloudWatch names it; needed with load_balancer_suffix."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.load_balancer_suffix == null || var.target_group_suffix != null
-    error_message = "target_group_suffix must be given with load_balancer_suffix."
-  }
 }
 
 variable "broker_name" {
