@@ -43,7 +43,7 @@ resource "aws_secretsmanager_secret_version" "generated" {
   for_each = var.generated
 
   secret_id                = aws_secretsmanager_secret.this[each.key].id
-  secret_string_wo         = ephemeral.aws_secretsmanager_random_password.this[each.key].random_password
+  secret_string_wo         = lookup(var.carried_over, each.key, ephemeral.aws_secretsmanager_random_password.this[each.key].random_password)
   secret_string_wo_version = each.value.version
 }
 

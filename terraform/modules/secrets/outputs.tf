@@ -13,9 +13,12 @@ output "arns" {
 
 output "values" {
   description = "What the generated secrets say, for write-only arguments and for `composed_values`."
-  value       = { for name, version in ephemeral.aws_secretsmanager_secret_version.generated : name => version.secret_string }
-  ephemeral   = true
-  sensitive   = true
+
+  # The condition is always met. Terraform 1.11 forgets that a collection of ephemeral resources is ephemeral while it validates,
+  # and remembers it of a condition.
+  value     = var.carried_over == null ? {} : { for name, version in ephemeral.aws_secretsmanager_secret_version.generated : name => version.secret_string }
+  ephemeral = true
+  sensitive = true
 }
 
 output "initial_password" {

@@ -24,6 +24,14 @@ variable "generated" {
   }
 }
 
+variable "carried_over" {
+  description = "Values for generated secrets that are not to be drawn, such as the encryption key of an environment that is restored elsewhere. Written with their version, as a drawn one would be."
+  type        = map(string)
+  default     = {}
+  ephemeral   = true
+  sensitive   = true
+}
+
 variable "composed" {
   description = "Secrets that are put together from others, such as URLs, with their versions. Raise a version to write one anew."
   type        = map(number)
