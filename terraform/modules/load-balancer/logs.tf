@@ -73,7 +73,7 @@ resource "aws_s3_bucket_policy" "logs" {
       {
         Sid       = "TlsOnly"
         Effect    = "Deny"
-        Principal = "*"
+        Principal = { AWS = "*" }
         Action    = "s3:*"
         Resource  = [aws_s3_bucket.logs.arn, "${aws_s3_bucket.logs.arn}/*"]
         Condition = { Bool = { "aws:SecureTransport" = "false" } }
@@ -90,7 +90,7 @@ resource "aws_s3_bucket_policy" "logs" {
         Effect    = "Allow"
         Principal = { Service = "logging.s3.amazonaws.com" }
         Action    = "s3:PutObject"
-        Resource  = "${aws_s3_bucket.logs.arn}/s3/*"
+        Resource  = "${aws_s3_bucket.logs.arn}/*"
         Condition = { StringEquals = { "aws:SourceAccount" = var.log_account_id } }
       },
     ]

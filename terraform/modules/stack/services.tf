@@ -54,10 +54,10 @@ locals {
       user    = local.holdfast_user
       command = ["holdfast", "api"]
       environment = merge(local.environment, {
-        HOLDFAST_API_TLS           = "true"
-        HOLDFAST_CHROMIUM          = var.images.render == null ? "" : "yes"
-        HOLDFAST_METRICS_NAMESPACE = local.metric_namespace
-        HOLDFAST_MIGRATE_ON_START  = "false" # the module `migration` does
+        HOLDFAST_API_TLS              = "true"
+        HOLDFAST_CHROMIUM             = var.images.render == null ? "" : "yes"
+        HOLDFAST_CLOUDWATCH_NAMESPACE = local.metric_namespace
+        HOLDFAST_MIGRATE_ON_START     = "false" # the module `migration` does
       })
       secrets      = local.holdfast_secrets
       ports        = { http = 8000 }
