@@ -87,7 +87,6 @@ POINTS = {
 
 @pytest.mark.parametrize("chosen", [["pagerduty"], ["slack", "email"], list(POINTS)], ids="+".join)
 def test_the_environment_chooses_who_is_paged(chosen: list[str], tmp_path: Path) -> None:
-    (tmp_path / "alerting").mkdir()
     secrets = {POINTS[name][0]: f"secret of {name}" for name in chosen}
     started = run(GRAFANA / "start", "true", GF_PATHS_PROVISIONING=str(tmp_path), **secrets)
     assert started.returncode == 0, started.stderr
@@ -103,7 +102,17 @@ def test_the_environment_chooses_who_is_paged(chosen: list[str], tmp_path: Path)
 
 
 def test_without_a_contact_point_it_says_that_nobody_is_paged(tmp_path: Path) -> None:
-    (tmp_path / "alerting").mkdir()
     started = run(GRAFANA / "start", "true", GF_PATHS_PROVISIONING=str(tmp_path))
     assert "page nobody" in started.stderr
-    assert list((tmp_path / "alerting").iterdir()) == []
+    assert [path.name for path in (tmp_path / "alerting").iterdir()] == ["rules.yml"]
+
+
+def test_grafana_is_provisioned_where_only_a_temporary_folder_is_writable(
+    tmp_path: Path,
+) -> None:
+    started = run(GRAFANA / "start", "printenv", "GF_PATHS_PROVISIONING", TMPDIR=str(tmp_path))
+    provisioning = Path(started.stdout.strip())
+    assert provisioning.parent == tmp_path
+    for source in (GRAFANA / "provisioning").rglob("*.yml"):
+        copy = provisioning / source.relative_to(GRAFANA / "provisioning")
+        assert copy.read_text() == source.read_text()
