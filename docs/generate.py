@@ -153,6 +153,7 @@ EPILOGUE = """\
 | `HOLDFAST_SANDBOX_CACHE` | `python3 infra/sandbox` | Where it keeps downloads; several folders may share it. |
 | `OTEL_*` | every process | Whether and where to send traces, as for any program with OpenTelemetry \
 ([observability](observability.md#traces)). |
+| `ECS_AGENT_URI` | workers | Set by ECS: where a busy worker asks not to be let go when there are too many. |
 | `AWS_*` | api, workers | Credentials, region and endpoint for `s3://` artifacts, as for any AWS client. |
 """
 

@@ -18,6 +18,7 @@ import structlog
 
 from holdfast.adapters.artifacts import ObstoreArtifacts
 from holdfast.adapters.chromium.browser import ChromiumBrowser
+from holdfast.adapters.ecs.protection import EcsProtection
 from holdfast.adapters.egress import AiohttpEgress
 from holdfast.adapters.faults import FolderFaults
 from holdfast.adapters.isolation.pool import SubprocessIsolation
@@ -72,6 +73,7 @@ from holdfast.ports.clock import SystemClock
 from holdfast.ports.downstreams import Worker
 from holdfast.ports.faults import NO_FAULTS, Faults
 from holdfast.ports.keys import Keys
+from holdfast.ports.protection import Protection
 from holdfast.ports.retention import Retention
 from holdfast.ports.vault import Vault
 from holdfast.runtimes import ApiRuntime, Core, OperatorRuntime, StewardRuntime
@@ -88,6 +90,12 @@ DEVELOPMENT_KEY = "RGV2ZWxvcG1lbnQgb25seTogZXZlcnlib2R5IGtub3c="
 def worker_name(pid: int | None = None) -> str:
     """A process among all that there are, and how a worker signs its claims: `host:pid`."""
     return f"{socket.gethostname()}:{pid or os.getpid()}"
+
+
+def protection() -> Protection | None:
+    """Who can be asked not to stop this process: the ECS agent, where there is one."""
+    agent = os.environ.get("ECS_AGENT_URI")
+    return EcsProtection(agent) if agent else None
 
 
 def vault(settings: Settings) -> Vault:

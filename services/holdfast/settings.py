@@ -175,6 +175,9 @@ class Settings(BaseSettings):
     """Address on which workers and a lone steward serve `/metrics`, `/healthz` and `/readyz`."""
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
     """Port for that; not set: none is served. The api serves them on its own port."""
+    cloudwatch_namespace: str = ""
+    """Where the steward puts the metric `Backlog` of each worker service, by lines on standard output that CloudWatch
+    reads as metrics (its embedded metric format); empty: there are none. Workers on AWS are scaled by it."""
     log_level: str = "INFO"
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto` is console on a terminal and JSON elsewhere."""

@@ -133,6 +133,12 @@ class ArtifactsUnavailable(Unavailable):
     dependency = "artifacts"
 
 
+class ProtectionUnavailable(Unavailable):
+    """Nobody holds on to this process; it may be stopped like any other."""
+
+    dependency = "ecs"
+
+
 class RefusedFor(StrEnum):
     """Why a request is not admitted: what operators count."""
 

@@ -10,7 +10,7 @@ finds its way home without a rewritten key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -20,6 +20,8 @@ JOBS, RETRY, DLX = "holdfast.jobs", "holdfast.retry", "holdfast.dlx"
 DEAD = "holdfast.dead"
 WORK = ("image", "pdf", "webhook", "custom")
 """The work queues; each is a bulkhead of its own."""
+POOLS: Mapping[str, tuple[str, ...]] = {"render": ("image", "pdf"), "webhook": ("webhook", "custom")}
+"""The worker services (`worker-render`, `worker-webhook`), and the work queues that each serves."""
 DELIVERY_LIMIT = 5
 """Returns that count against a message in a work queue before it is dead-lettered as poison."""
 

@@ -195,6 +195,16 @@ def watch_waiting(recent: Recent, show: Callable[[Sequence[Waiting] | None], Non
     return Loop(LoopName.WAITING, 5.0, turn)
 
 
+def tell_backlog(recent: Recent, tell: Callable[[Sequence[Waiting]], None]) -> Loop:
+    """Tell CloudWatch how many jobs wait, for workers to be scaled by; while the ledger is away it is told nothing."""
+
+    async def turn() -> bool:
+        tell(await recent.waiting())
+        return False
+
+    return Loop(LoopName.BACKLOG, 30.0, turn)
+
+
 def retain(forget: Retain) -> Loop:
     """Forget what has been kept for long enough."""
     return Loop(LoopName.RETAIN, 600.0, forget.turn)

@@ -12,6 +12,7 @@ from holdfast.steward import loops
 from holdfast.steward.leader import Steward
 from holdfast.telemetry import tracing
 from holdfast.telemetry.census import CENSUS
+from holdfast.telemetry.cloudwatch import CloudWatch
 from holdfast.telemetry.exposition import Exposition
 from holdfast.telemetry.families import Teller
 from holdfast.telemetry.pool import POOL
@@ -28,6 +29,7 @@ async def serve(settings: Settings) -> None:
 def build(runtime: StewardRuntime) -> Steward:
     """The steward with all its loops."""
     core, settings = runtime.core, runtime.core.settings
+    namespace = settings.cloudwatch_namespace
     return Steward(
         runtime.leadership,
         [
@@ -41,6 +43,7 @@ def build(runtime: StewardRuntime) -> Steward:
             loops.conserve(runtime.conservation, CENSUS.show, settings.conserve_every),
             loops.watch_downstreams(runtime.breakers, POOL.show),
             loops.watch_waiting(runtime.recent, DEPTHS.show),
+            *([loops.tell_backlog(runtime.recent, CloudWatch(namespace).tell)] if namespace else []),
             loops.retain(runtime.retain),
             loops.archive(runtime.dead_queue, runtime.bury, core.faults),
         ],

@@ -85,6 +85,7 @@ class LoopName(StrEnum):
     RETAIN = "retain"
     DOWNSTREAMS = "downstreams"
     WAITING = "waiting"
+    BACKLOG = "backlog"
     ARCHIVE = "archive"
 
 

@@ -9,13 +9,13 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from holdfast.domain.circuit import CircuitState
+from holdfast.domain.topology import POOLS
 from holdfast.ports.downstreams import Known, Worker
 from holdfast.telemetry.census import family_of, one
 from holdfast.telemetry.families import Label, Sight
 from holdfast.telemetry.label_values import FAMILIES, family_name
 from holdfast.telemetry.metrics import DOWNSTREAM
 
-POOLS = ("render", "webhook")
 _pool = Label("pool", lambda: POOLS)
 BREAKERS = Sight(
     "holdfast_breakers",

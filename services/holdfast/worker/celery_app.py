@@ -12,7 +12,7 @@ from celery import Celery
 from kombu.entity import Exchange, Queue
 
 from holdfast.adapters.rabbitmq.topology import QUORUM
-from holdfast.domain.topology import JOBS, work_queue
+from holdfast.domain.topology import JOBS, POOLS, work_queue
 from holdfast.settings import Settings
 
 
@@ -31,8 +31,8 @@ class Pool:
 def pool(name: str, settings: Settings) -> Pool:
     """The worker service `render` or `webhook`."""
     if name == "render":
-        return Pool(name, ("image", "pdf"), "prefork", settings.worker_concurrency_render, prefetch=1)
-    return Pool(name, ("webhook", "custom"), "threads", settings.worker_concurrency_webhook, prefetch=1)
+        return Pool(name, POOLS[name], "prefork", settings.worker_concurrency_render, prefetch=1)
+    return Pool(name, POOLS[name], "threads", settings.worker_concurrency_webhook, prefetch=1)
 
 
 def make_app(settings: Settings, served: Pool) -> Celery:

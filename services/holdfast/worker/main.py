@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 from billiard import current_process
 from celery import Celery, signals
+from celery.worker.state import active_requests
 
 from holdfast import bootstrap
 from holdfast.adapters.isolation.lockdown import refuse_inspection
@@ -28,6 +29,7 @@ from holdfast.telemetry.families import Teller
 from holdfast.telemetry.prefork import enter_slot, shared_counts
 from holdfast.telemetry.probe import probe
 from holdfast.worker.celery_app import Pool, make_app, pool
+from holdfast.worker.holding_on import holding_on
 from holdfast.worker.loop import Lifeline, TaskLoop
 from holdfast.worker.tasks import register
 
@@ -59,7 +61,8 @@ def _run(settings: Settings, served: Pool, ready: threading.Event) -> int:
     register(app, loop)
     _connect_signals(settings, served, lifeline, loop, ready)
     try:
-        return _serve(app, served)
+        with holding_on(bootstrap.protection(), busy=lambda: len(active_requests)):
+            return _serve(app, served)
     finally:  # also when the pool gave up, of which no signal tells
         if settings.worker_ready_file:
             settings.worker_ready_file.unlink(missing_ok=True)
