@@ -1,15 +1,15 @@
 """The outside: a web server that listens on several loopback addresses, so that senders see several hosts.
 
-    python -m sick.receiver PORT ADDRESS...
+    python -m sick.receiver PORT ADDRESS... [--after SECONDS]
 
     POST /hook                                    a webhook; its body names it: {"run": "holdfast 503", "order": 7}
     PUT  /mode/{host}/{healthy|refusing|hanging}  how this host behaves from now on
     GET  /calls/{run}                             every call of a run, see `Call`
     GET  /count/{run}                             {"calls": 12, "taken": 7, "refused": 5}; taken: orders, once each
 
-A healthy host answers 204 after 20 to 50 ms, drawn from the number of the order, so that every run meets the same
-receiver. A refusing host answers 503 at once. A hanging host answers nothing until the sender gives up; what hangs
-goes on hanging when the host has healed.
+A healthy host answers 204 after so many seconds, by default 20 to 50 ms, drawn from the number of the order, so that
+every run meets the same receiver. A refusing host answers 503 at once. A hanging host answers nothing until the sender
+gives up; what hangs goes on hanging when the host has healed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Mode(StrEnum):
 class Receiver:
     """Takes webhooks, and remembers every call."""
 
-    def __init__(self) -> None:
+    def __init__(self, after: float | None) -> None:
+        self._after = after
         self._modes: defaultdict[str, Mode] = defaultdict(lambda: Mode.HEALTHY)
         self._calls: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self._taken: defaultdict[str, set[int]] = defaultdict(set)
@@ -73,14 +74,13 @@ class Receiver:
         refused = sum(call["status"] == web.HTTPServiceUnavailable.status_code for call in calls)
         return web.json_response({"calls": len(calls), "taken": len(self._taken[run]), "refused": refused})
 
-    @staticmethod
-    async def _answer(mode: Mode, order: int) -> int:
+    async def _answer(self, mode: Mode, order: int) -> int:
         match mode:
             case Mode.REFUSING:
                 return web.HTTPServiceUnavailable.status_code
             case Mode.HANGING:
                 await asyncio.Event().wait()
-        await asyncio.sleep(random.Random(order).uniform(0.020, 0.050))
+        await asyncio.sleep(self._after or random.Random(order).uniform(0.020, 0.050))
         return TAKEN
 
 
@@ -89,8 +89,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("port", type=int)
     arguments.add_argument("addresses", nargs="+")
+    arguments.add_argument("--after", type=float)
     options = arguments.parse_args()
-    receiver, app = Receiver(), web.Application()
+    receiver, app = Receiver(options.after), web.Application()
     app.router.add_post("/hook", receiver.hook)
     app.router.add_put("/mode/{host}/{mode}", receiver.mode)
     app.router.add_get("/calls/{run}", receiver.calls)
