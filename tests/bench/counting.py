@@ -1,0 +1,124 @@
+"""Counts instead of times: they are the same on a busy machine and on an idle one."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import amqp
+import asyncpg
+from redis.asyncio.connection import AbstractConnection
+
+GREETINGS = (b"HELLO", b"AUTH", b"SELECT", b"CLIENT")
+
+
+class Instructions:
+    """Bytecode instructions of this thread while it is entered: what the interpreter really does."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self) -> Instructions:
+        self._before = sys.gettrace()
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before)
+
+    def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
+        if event == "call":
+            frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        self.count += event == "opcode"
+        return self._trace
+
+
+def instructions_of(work: Callable[[], object], times: int = 20) -> float:
+    """Of one call, in the mean of so many, after one that does not count."""
+    work()
+    with Instructions() as seen:
+        for _ in range(times):
+            work()
+    return seen.count / times
+
+
+async def instructions_of_each(work: Callable[[int], Awaitable[object]], times: int = 20) -> float:
+    """The same for a coroutine; whatever else its event loop runs meanwhile is counted too."""
+    await work(0)
+    with Instructions() as seen:
+        # A task of its own: the frames that are running already are not traced.
+        await asyncio.create_task(_all(work, times))
+    return seen.count / times
+
+
+async def _all(work: Callable[[int], Awaitable[object]], times: int) -> None:
+    for number in range(times):
+        await work(number + 1)
+
+
+@dataclass
+class Trips:
+    """What went over the network: each word to a service."""
+
+    statements: list[str] = field(default_factory=list)
+    """To PostgreSQL, without what the driver asks when it connects."""
+    asked: int = 0
+    """To Redis, a pipeline once; without what greets a new connection."""
+    messages: Counter[str] = field(default_factory=Counter)
+    """To RabbitMQ, by exchange."""
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.statements.clear()
+        self.asked = 0
+        self.messages.clear()
+
+    @property
+    def writes(self) -> list[str]:
+        """Statements that change something."""
+        return [it for it in self.statements if any(verb in it for verb in ("INSERT ", "UPDATE ", "DELETE "))]
+
+    @property
+    def reads(self) -> list[str]:
+        """Statements that look for jobs."""
+        return [it for it in self.statements if it not in self.writes and " jobs " in it]
+
+
+@contextmanager
+def trips(monkeypatch: Any) -> Iterator[Trips]:
+    """Count whatever this process says to the services. Enter it before anything is connected."""
+    seen = Trips()
+    create, send, publish = asyncpg.create_pool, AbstractConnection.send_packed_command, amqp.Channel.basic_publish
+
+    def pool(*given: Any, init: Any = None, **options: Any) -> Any:
+        async def watched(connection: Any) -> None:
+            if init is not None:
+                await init(connection)
+            connection.add_query_logger(lambda record: note(" ".join(record.query.split())))
+
+        return create(*given, init=watched, **options)
+
+    def note(statement: str) -> None:
+        if "pg_type" not in statement and "set_config" not in statement:
+            seen.statements.append(statement)
+
+    async def command(self: Any, words: Any, *given: Any, **options: Any) -> Any:
+        told = words if isinstance(words, bytes) else b"".join(words)
+        seen.asked += not any(greeting in told for greeting in GREETINGS)
+        return await send(self, words, *given, **options)
+
+    def message(self: Any, body: Any, exchange: str = "", *given: Any, **options: Any) -> Any:
+        seen.messages[exchange] += 1
+        return publish(self, body, exchange, *given, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncpg, "create_pool", pool)
+        patched.setattr(AbstractConnection, "send_packed_command", command)
+        patched.setattr(amqp.Channel, "basic_publish", message)
+        yield seen
