@@ -12,6 +12,7 @@ WITH := set -a; . "$(HOLDFAST_HOME)/env"; set +a;
 # The demo's receiver listens on loopback, which the egress guard refuses unless told otherwise.
 export HOLDFAST_EGRESS_ALLOW ?= ["127.0.0.0/8"]
 PYTEST := $(BIN)/python -m pytest
+MEASURING := tests:tests/chaos:loadtest:examples/demo
 
 ##@ Try it
 
@@ -81,6 +82,18 @@ overload: setup ## Offer the api three times what it sustains, and see what beco
 sick: setup ## Measure what a sick webhook host costs a healthy one; beside it Celery alone (6 min; ARGS=--help)
 	@PYTHONPATH=tests:tests/chaos $(BIN)/python -m sick $(ARGS)
 
+.PHONY: loadtest
+loadtest: setup ## Load of every shape: latency, throughput, CPU, memory, backlog (12 min; ARGS=--help)
+	@PYTHONPATH=$(MEASURING) $(BIN)/python -m load $(ARGS)
+
+.PHONY: peers
+peers: setup ## The same work on Holdfast, Celery, Dramatiq and taskiq, in turns (12 min; ARGS=--short: 4 min)
+	@PYTHONPATH=$(MEASURING) $(BIN)/python -m peers $(ARGS)
+
+.PHONY: bench-image
+bench-image: setup ## CPU of one picture, beside sharp; needs Node.js (1 min; ARGS=--help)
+	@PYTHONPATH=$(MEASURING) $(BIN)/python -m pictures $(ARGS)
+
 .PHONY: fuzz
 fuzz: services ## Random hostile input and requests, for longer than make test does (ARGS="--seconds=600 --seed=7")
 	@$(WITH) $(PYTEST) tests/fuzz -s --seconds=60 $(ARGS)
@@ -119,6 +132,11 @@ chromium: ## Fetch a headless Chromium for PDFs and browser tests (160 MB; name 
 lock: setup ## Resolve the dependencies anew into requirements.lock
 	@UV_INDEX= UV_FIND_LINKS= $(SANDBOX) uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --upgrade \
 	  --custom-compile-command "make lock" --group dev pyproject.toml -o requirements.lock
+
+.PHONY: peers-lock
+peers-lock: setup ## Resolve what the peers run on anew into loadtest/peers/requirements.lock
+	@UV_INDEX= UV_FIND_LINKS= $(SANDBOX) uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --upgrade \
+	  --custom-compile-command "make peers-lock" loadtest/peers/requirements.in -o loadtest/peers/requirements.lock
 
 .PHONY: dashboards
 dashboards: setup ## Regenerate dashboards, rules and alerts from dashboards/

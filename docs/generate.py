@@ -1,7 +1,7 @@
 """Write what the documentation can take from the code: every setting, and every field of the built-in payloads.
 
-    python docs/generate.py            rewrite guides/configuration.md and the tables of the guides to handlers and
-                                       to hostile input
+    python docs/generate.py            rewrite guides/configuration.md, the tables of the guides to handlers and to
+                                       hostile input, and the figures of performance.md and of the README
     python docs/generate.py --check    change nothing; exit code 1 when a file is not what it would write
 
 Names, defaults and bounds come from the classes as they are imported, meanings from the text below each attribute.
@@ -186,6 +186,7 @@ def pages() -> dict[Path, str]:
         HANDLERS: handlers(HANDLERS.read_text()),
         METRICS: metrics(METRICS.read_text()),
         HOSTILE: hostile(HOSTILE.read_text()),
+        **performance(),
     }
 
 
@@ -247,6 +248,14 @@ def hostile(text: str) -> str:
     total = f"{sum(count for _, count, _ in listed)} inputs.\n\n"
     block = total + _table(["family", "inputs", "what becomes of them"], rows)
     return _filled(text, re.compile(r"(<!-- families -->\n).*?(<!-- end -->)", re.S), block)
+
+
+def performance() -> dict[Path, str]:
+    """The pages and pictures that loadtest/published makes of the results in docs/performance/."""
+    sys.path[:0] = [str(DOCS.parent / name) for name in ("loadtest", "tests/chaos")]
+    from published.pages import pages
+
+    return pages()
 
 
 def _filled(text: str, pattern: re.Pattern[str], block: str) -> str:

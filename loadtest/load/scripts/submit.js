@@ -1,0 +1,37 @@
+// What all scripts share: post one job under a key of its own, and log `when status milliseconds` of the answer.
+//
+// Given by the runner: URL, RUN (a prefix for the keys), CALLERS (the most requests without an answer at a time).
+import exec from "k6/execution";
+import http from "k6/http";
+import { Rate, Trend } from "k6/metrics";
+
+const accepted = new Trend("accepted", true);
+const refused = new Rate("refused");
+const unexpected = new Rate("unexpected");
+
+export const NOOP = { kind: __ENV.NOOP, payload: {} };
+export const CALLERS = Number(__ENV.CALLERS);
+// An answer is a 202, or a 503 or 429 that says when to come again. Anything else is a defect, at any load.
+export const ANSWERED = { unexpected: [{ threshold: "rate==0" }] };
+export const COMMON = { discardResponseBodies: true, summaryTrendStats: ["count", "med", "p(95)", "p(99)", "max"] };
+
+export function submit(job) {
+  const key = `${__ENV.RUN}-${exec.scenario.iterationInTest}`;
+  const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
+  const response = http.post(`${__ENV.URL}/v1/jobs`, JSON.stringify(job), { headers, timeout: "15s" });
+  const told = response.status === 202;
+  const later = [429, 503].includes(response.status) && Number(response.headers["Retry-After"]) >= 1;
+  if (told) accepted.add(response.timings.duration);
+  refused.add(later);
+  unexpected.add(!told && !later);
+  console.log(`${Date.now()} ${response.status} ${response.timings.duration.toFixed(2)}`);
+}
+
+export function open(stages, startRate) {
+  const vus = { preAllocatedVUs: CALLERS, maxVUs: CALLERS };
+  return { executor: "ramping-arrival-rate", startRate, timeUnit: "1s", stages, gracefulStop: "20s", ...vus };
+}
+
+export function handleSummary(data) {
+  return { stdout: JSON.stringify(data.metrics) };
+}
