@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import amqp
 import pytest
@@ -11,8 +13,10 @@ import pytest
 from harness import eventually
 from holdfast.adapters.rabbitmq import topology
 from holdfast.adapters.rabbitmq.publisher import Publisher
+from holdfast.adapters.rabbitmq.topology import Management
 from holdfast.bootstrap import management
 from holdfast.domain.backoff import BrokerWait
+from holdfast.domain.errors import BrokerUnavailable
 from holdfast.domain.topology import DEAD, DELIVERY_LIMIT, retry_queues, to_wait, to_work, work_queue
 from holdfast.settings import Settings
 from tickets import ticket
@@ -109,3 +113,21 @@ async def test_a_nacked_ticket_comes_back_as_redelivered_and_costs_no_delivery(
     message = take(channel, work_queue("custom"))
     assert message.headers.get("x-delivery-count", 0) == 0
     channel.basic_ack(message.delivery_tag)
+
+
+def test_a_password_is_changed_from_the_old_one_to_the_one_in_the_url_and_again_is_nothing(broker: Settings) -> None:
+    """As for a broker that Terraform had to make with a first password."""
+    api = management(broker)
+    name = f"test-{secrets.token_hex(4)}"
+    api._call("PUT", f"users/{name}", {"password": "the-first", "tags": "administrator"})
+    try:
+        url = urlsplit(broker.rabbitmq_management_url.get_secret_value())
+        owned = Management(f"{url.scheme}://{name}:the-second@{url.hostname}:{url.port}", "/")
+        with pytest.raises(BrokerUnavailable, match="401"):
+            owned.adopt_password("a-wrong-one")
+        assert owned.adopt_password("the-first") is True
+        assert owned.version() == api.version()
+        assert owned.adopt_password("the-first") is False
+        assert api._call("GET", f"users/{name}")["tags"] == ["administrator"]
+    finally:
+        api._call("DELETE", f"users/{name}")

@@ -82,6 +82,21 @@ def diff() -> None:
     raise typer.Exit(1 if differences else 0)
 
 
+@topology.command("password")
+def password(
+    old: Annotated[str, typer.Option(envvar="HOLDFAST_RABBITMQ_OLD_PASSWORD", help="The password that is good now.")],
+) -> None:
+    """Change RabbitMQ's password to the one in HOLDFAST_RABBITMQ_MANAGEMENT_URL. Safe to run again."""
+    from holdfast import bootstrap
+    from holdfast.domain.errors import BrokerUnavailable
+
+    try:
+        changed = bootstrap.management(settings_or_exit()).adopt_password(old)
+    except BrokerUnavailable as error:
+        fail(ExitCode.UNAVAILABLE, f"the password was not changed: {error}", "Check the old password.")
+    say("the password is changed" if changed else "the password is good already")
+
+
 @keys.command("create")
 def create(
     name: Annotated[str, typer.Argument(help="Whose key it is; shows in the audit trail.")],

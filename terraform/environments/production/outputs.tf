@@ -32,3 +32,13 @@ output "secret_arns" {
   description = "ARNs of the secrets, by name."
   value       = module.secrets.arns
 }
+
+output "password_rotation" {
+  description = "What `infra/aws/passwords` needs: broker, cache, and the password that both were made with."
+  sensitive   = true
+  value = {
+    broker_id        = module.stack.broker_id
+    cache_id         = module.stack.cache_id
+    initial_password = module.secrets.initial_password
+  }
+}
