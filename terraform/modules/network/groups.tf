@@ -58,9 +58,9 @@ resource "aws_vpc_security_group_egress_rule" "s3" {
 resource "aws_vpc_security_group_egress_rule" "internet" {
   for_each = var.out
 
-  security_group_id = aws_security_group.service[each.key].id
+  security_group_id = aws_security_group.service[each.value.from].id
   cidr_ipv4         = "0.0.0.0/0"
-  description       = "The internet, through NAT"
+  description       = each.key
   ip_protocol       = "tcp"
   from_port         = each.value.from_port
   to_port           = each.value.to_port

@@ -46,9 +46,9 @@ variable "nat" {
 }
 
 variable "interface_endpoints" {
-  description = "Services of AWS that are reached inside the VPC. The S3 gateway is always there and costs nothing."
+  description = "Services of AWS that are reached inside the VPC: what a task needs to start. The S3 gateway is always there and costs nothing."
   type        = set(string)
-  default     = ["ecr.api", "ecr.dkr", "logs", "secretsmanager", "kms", "ecs", "elasticfilesystem", "monitoring"]
+  default     = ["ecr.api", "ecr.dkr", "logs", "secretsmanager"]
 }
 
 variable "services" {
@@ -67,8 +67,13 @@ variable "flows" {
 }
 
 variable "out" {
-  description = "Names in services that may open connections to the internet, with the TCP ports they may call; `[0, 65535]` are all."
-  type        = map(object({ from_port = number, to_port = number }))
+  description = "Who may call the internet, on which TCP ports; the key says it in words."
+  type        = map(object({ from = string, from_port = number, to_port = number }))
+
+  validation {
+    condition     = alltrue([for way in var.out : contains(var.services, way.from)])
+    error_message = "out must be from names of services."
+  }
 }
 
 variable "log_retention_days" {

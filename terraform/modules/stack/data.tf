@@ -8,7 +8,7 @@ locals {
       redis      = { path = "/data", uid = 999, gid = 999 }
       postgres   = { path = "/var/lib/postgresql", uid = 999, gid = 999 }
       prometheus = { path = "/prometheus", uid = 65534, gid = 65534 }
-      grafana    = { path = "/var/lib/grafana", uid = 472, gid = 472 }
+      grafana    = { path = "/var/lib/grafana", uid = 472, gid = 0 }
     } : service => it if contains(local.names_on_fargate, service)
   }
 

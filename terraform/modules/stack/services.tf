@@ -151,7 +151,7 @@ locals {
       image  = var.images.grafana
       cpu    = 256
       memory = 512
-      user   = "472:472"
+      user   = "472:0"
       environment = merge(
         { for key in ["HOLDFAST_PAGERDUTY_KEY", "HOLDFAST_SLACK_WEBHOOK_URL", "HOLDFAST_ALERT_WEBHOOK_URL"] : key => "" if !contains(keys(var.paging), key) },
         var.grafana_host == null ? {} : { GF_SERVER_ROOT_URL = "https://${var.grafana_host}" },

@@ -22,10 +22,13 @@ locals {
     ) : words => flow if contains(local.callers, flow.to)
   }
 
-  # A webhook may go to any port; images and secrets come over HTTPS; Grafana pages over HTTPS or mail.
+  # A webhook may go to any port, a probe of its endpoint too. Whoever is not here has no way out: its image comes from ECR.
   out = merge(
-    { for service in local.callers : service => { from_port = 443, to_port = 443 } if !contains(["load-balancer", "worker-render", "worker-webhook"], service) },
-    { for service in ["worker-render", "worker-webhook"] : service => { from_port = 1, to_port = 65535 } },
+    { for process in local.processes : "${process} to the internet" => { from = process, from_port = 1, to_port = 65535 } },
+    {
+      "grafana to pagers" = { from = "grafana", from_port = 443, to_port = 443 }
+      "grafana to mail"   = { from = "grafana", from_port = 587, to_port = 587 }
+    },
   )
 
   target_groups = merge(

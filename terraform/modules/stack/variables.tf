@@ -31,7 +31,7 @@ variable "managed" {
 }
 
 variable "images" {
-  description = "Images by digest: Holdfast's own (`render` where worker-render has another, with Chromium), and those of the services beside it. What AWS manages needs none."
+  description = "Images by digest, in ECR: Holdfast's own (`render` where worker-render has another, with Chromium), and those of the services beside it. What AWS manages needs none."
   type = object({
     holdfast   = string
     render     = optional(string)
