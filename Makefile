@@ -44,7 +44,7 @@ env: ## Write .env with random secrets, for Docker Compose; one that is there is
 
 .PHONY: smoke
 smoke: ## Run the main job through the containers of `docker compose up --wait`, and check every result
-	@HOLDFAST_API_KEY=$$(docker compose exec -T api holdfast keys create smoke --role admin --expires 1h) \
+	@HOLDFAST_API_KEY=$$(docker compose exec -T api holdfast keys create smoke --expires 1h) \
 	  docker compose run --rm --no-deps smoke
 
 .PHONY: status
