@@ -46,6 +46,7 @@ env: ## Write .env with random secrets, for Docker Compose; one that is there is
 smoke: ## Run the main job through the containers of `docker compose up --wait`, and check every result
 	@HOLDFAST_API_KEY=$$(docker compose exec -T api holdfast keys create smoke --expires 1h) \
 	  docker compose run --rm --no-deps smoke
+	@echo "From this machine the console is at http://$$(docker compose port api 8000)/ and takes a key (docs/guides/compose.md)."
 
 .PHONY: status
 status: ## Show what runs, and where
@@ -101,6 +102,10 @@ fuzz: services ## Random hostile input and requests, for longer than make test d
 .PHONY: test-interpreters
 test-interpreters: setup ## Run the unit tests on every Python >= 3.11 of this machine
 	@infra/interpreters $(ARGS)
+
+.PHONY: compose-test
+compose-test: setup ## Build the images, start the stack, kill a worker and the broker, see every job finish (needs Docker; 6 min)
+	@HOLDFAST_COMPOSE_TEST=1 $(PYTEST) tests/compose/stack -s $(ARGS)
 
 .PHONY: check
 check: setup ## Lint, types and import contracts
