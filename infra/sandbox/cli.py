@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import chromium, envfile, native, platform, tools, venv
+from .chosen import COMPOSE, DEBIAN, recall
+from .compose import ComposeServices, engine_answers, explain
 from .errors import EXIT_CODE, SandboxError
 from .home import REPOSITORY, Home
 from .progress import say, step
+from .rootfs import RootFolder, unfit
 from .sandbox import Row, Sandbox
 from .services import CHOICES, SERVICES
 
@@ -41,14 +44,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _services(home: Home) -> Sandbox | ComposeServices:
+    """By HOLDFAST_SANDBOX_ENGINE, else as the last time, else by what this machine can do."""
+    engine = os.environ.get("HOLDFAST_SANDBOX_ENGINE")
+    if engine not in (None, "", DEBIAN, COMPOSE):
+        raise SandboxError(
+            f"HOLDFAST_SANDBOX_ENGINE is {engine!r}",
+            "there is no such way to run services",
+            f"Set {DEBIAN} or {COMPOSE}",
+        )
+    if not engine and recall(home).engine == COMPOSE:
+        engine = COMPOSE
+    if not engine and unfit() and RootFolder.existing(home) is None and engine_answers():
+        explain()
+        engine = COMPOSE
+    return ComposeServices(home, os.environ) if engine == COMPOSE else Sandbox(home, os.environ)
+
+
 def _up(home: Home, arguments: argparse.Namespace) -> int:
     with home.locked(), step("sandbox is up"):
-        Sandbox(home, os.environ).up(arguments.services)
-        envfile.update(home.env_file, native.ensure(home.cache))
+        _services(home).up(arguments.services)
+        if unfit() is None:
+            envfile.update(home.env_file, native.ensure(home.cache))
+        elif native.missing():
+            say("PDF rendering needs Pango, HarfBuzz and fonts of this machine's own (macOS: `brew install pango`)")
     return 0
 
 
 def _chromium(home: Home, _: argparse.Namespace) -> int:
+    if unfit():
+        say(f"no Chromium is fetched here; set {chromium.VARIABLE} to one of your own, or go without")
+        return 0
     with home.locked(), step("Chromium is there") as line:
         program = chromium.ensure(home)
         envfile.update(home.env_file, {chromium.VARIABLE: str(program)})
@@ -62,7 +88,7 @@ def _down(home: Home, _: argparse.Namespace) -> int:
         return 0
     with home.locked():
         platform.Platform(home).down()
-        Sandbox(home, os.environ).down()
+        _services(home).down()
     return 0
 
 
@@ -72,12 +98,12 @@ def _wipe(home: Home, arguments: argparse.Namespace) -> int:
         return 0
     with home.locked():
         platform.Platform(home).down()
-        Sandbox(home, os.environ).wipe(only_data=arguments.data)
+        _services(home).wipe(only_data=arguments.data)
     return 0
 
 
 def _status(home: Home, _: argparse.Namespace) -> int:
-    rows = Sandbox(home, os.environ).status()
+    rows = _services(home).status()
     _print_table(rows)
     return 0 if all(row.is_up for row in rows) else 1
 
@@ -93,7 +119,7 @@ def _env(home: Home, _: argparse.Namespace) -> int:
 
 def _control(home: Home, arguments: argparse.Namespace) -> int:
     with home.locked():
-        sandbox = Sandbox(home, os.environ)
+        sandbox = _services(home)
         match arguments.command:
             case "start":
                 sandbox.start(arguments.service)
@@ -108,7 +134,10 @@ def _control(home: Home, arguments: argparse.Namespace) -> int:
 
 
 def _exec(home: Home, arguments: argparse.Namespace) -> int:
-    tools.become(Sandbox(home, os.environ).place(), arguments.argv)
+    services = _services(home)
+    if isinstance(services, ComposeServices):
+        raise SandboxError("There is no tool to run", "the services run in containers", services.hint)
+    tools.become(services.place(), arguments.argv)
 
 
 def _venv(home: Home, arguments: argparse.Namespace) -> int:

@@ -54,7 +54,8 @@ class RootFolder:
         """The root folder of this recipe, downloaded and unpacked if it is not there yet."""
         path = home.cache / f"root-{_recipe()}"
         if not (path / _MANIFEST).exists():
-            _require_debian_host()
+            if why := unfit():
+                raise SandboxError("The sandbox cannot run here", why)
             with exclusive(home.cache / "lock"):
                 if not (path / _MANIFEST).exists():  # another home may have built it while this one waited
                     _require_space(home.cache)
@@ -140,17 +141,12 @@ def _recipe() -> str:
     return f"{SUITE}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def _require_debian_host() -> None:
+def unfit() -> str | None:
+    """Why the sandbox cannot run on this machine; None where it can."""
     if sys.platform != "linux" or os.uname().machine not in MACHINES:
-        raise SandboxError(
-            "The sandbox cannot run here",
-            f"it needs Linux on {' or '.join(MACHINES)} and this is {sys.platform} on {os.uname().machine}",
-        )
+        return f"it needs Linux on {' or '.join(MACHINES)} and this is {sys.platform} on {os.uname().machine}"
     missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
-    if missing:
-        raise SandboxError(
-            "The sandbox cannot run here", f"it takes its services from Debian packages and {missing[0]} is missing"
-        )
+    return f"it takes its services from Debian packages and {missing[0]} is missing" if missing else None
 
 
 def _require_space(folder: Path) -> None:

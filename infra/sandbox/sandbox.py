@@ -6,20 +6,20 @@ runs and does only what is missing. `up` returns when each service has answered 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from . import envfile
-from .addresses import NAMES, given_addresses, own_addresses, reachable
+from .addresses import given_addresses, own_addresses, reachable
+from .chosen import DEBIAN, Chosen, Given, recall, remember
 from .errors import NotReady, SandboxError
-from .home import DATA_NAMES, OWN_NAMES, Home, read_json, write_private
+from .home import DATA_NAMES, OWN_NAMES, Home
 from .ports import LOOPBACK, Ports, is_free
 from .progress import say, step
 from .rootfs import RootFolder
-from .services import CHOICES, SERVICES, Epmd, Place, RabbitMQ, Service
+from .services import SERVICES, Epmd, Place, RabbitMQ, Service
 from .services.base import daemon_of
 from .services.prometheus import address_of, write_targets
 
@@ -39,6 +39,16 @@ class Row:
     def is_up(self) -> bool:
         """Does it answer?"""
         return self.state in ("up", "given")
+
+
+def given_rows(given: Given) -> list[Row]:
+    """The lines of services that somebody gave by URL."""
+    rows = []
+    for service, values in given.items():
+        url = next(iter(values.values()))
+        state = "given" if reachable(url) else "given, unreachable"
+        rows.append(Row(service, "-", state, None, address_of(url), 0))
+    return rows
 
 
 class Sandbox:
@@ -61,7 +71,7 @@ class Sandbox:
             if "prometheus" in own:
                 self._write_targets(own, given)
             self._start_all(services)
-        self._remember(own, given)
+        remember(self.home, self.ports, Chosen(own, given, DEBIAN))
 
     def down(self) -> None:
         """Stop everything that runs, in the reverse order of starting."""
@@ -99,14 +109,10 @@ class Sandbox:
 
     def status(self) -> list[Row]:
         """How each chosen service is now."""
-        chosen = read_json(self.home.root / "chosen.json", {"own": list(CHOICES), "given": {}})
+        chosen = recall(self.home)
         root = RootFolder.existing(self.home)
-        rows = [self._row(service, root) for service in SERVICES if _choice_of(service) in chosen["own"]]
-        for service, values in chosen["given"].items():
-            url = next(iter(values.values()))
-            state = "given" if reachable(url) else "given, unreachable"
-            rows.append(Row(service, "-", state, None, address_of(url), 0))
-        return rows
+        rows = [self._row(service, root) for service in SERVICES if _choice_of(service) in chosen.own]
+        return [*rows, *given_rows(chosen.given)]
 
     def place(self) -> Place:
         """The place of this home, for commands that run a tool in it; the packages must be there."""
@@ -162,15 +168,6 @@ class Sandbox:
             for listener in service.listeners:
                 self.ports.choose(listener)
             _prepare_and_start(service)
-
-    def _remember(self, own: list[str], given: Mapping[str, Mapping[str, str]]) -> None:
-        values: dict[str, str | None] = {}
-        for service in CHOICES:
-            addresses = own_addresses(service, self.home, self.ports) if service in own else given.get(service, {})
-            values |= dict.fromkeys(NAMES[service]) | dict(addresses)
-        envfile.update(self.home.env_file, values)
-        write_private(self.home.root / "chosen.json", json.dumps({"own": own, "given": given}, indent=2))
-        say(f"the addresses are in {self.home.env_file}")
 
     def _row(self, kind: type[Service], root: RootFolder | None) -> Row:
         daemon = daemon_of(kind, self.home)
