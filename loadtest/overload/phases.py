@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import statistics
 import time
@@ -22,6 +23,8 @@ from . import k6
 CALLERS_IN_TURN = 16
 """Enough to keep an api busy, and few enough for none of them to wait long."""
 PRIORITIES = ("low", "default", "high")
+NICENESS = 5
+"""Of the workers, which in production have machines of their own: they take what the api leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,9 @@ def platform(sandbox: Sandbox, *members: str, **overrides: Any) -> Iterator[Plat
     running = Platform(settings, sandbox.root, port=own_ports(1)[0])
     try:
         for member in ("api", *members):
-            running.start(member)
+            process = running.start(member).process
+            if member != "api":
+                os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
         running.wait_ready()
         yield running
     finally:

@@ -47,8 +47,19 @@ def _head(found: Results) -> str:
         f"else happens, and the api sustains {base['accepted per second']:.0f} jobs a second (p99 "
         f"{base['accepted']['p99']:.0f} ms) while a worker runs them. Offered were {found['offered']:,} a second for "
         f"{found['seconds']:.0f} s. Of {audit['accepted']:,} accepted jobs **{lost}** were lost; the last had ended "
-        f"{audit['seconds']:.1f} s after the load; {len(audit['unwanted'])} refused ones were in the ledger."
+        f"{audit['seconds']:.1f} s after the load; {len(audit['unwanted'])} refused ones were in the ledger. "
+        f"{_verdict(found['with shedding'])}"
     )
+
+
+def _verdict(column: Results) -> str:
+    """Which of the promises of time held, by what was measured."""
+    broken = [
+        f"{name} took {column[name]['p99']:.0f} ms at p99, more than {most}"
+        for name, most in PROMISED.items()
+        if column[name]["p99"] >= most
+    ]
+    return f"**Not held: {'; '.join(broken)}.**" if broken else "Both promises of time held."
 
 
 def _load(found: Results) -> str:

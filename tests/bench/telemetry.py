@@ -34,18 +34,21 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import structlog
 from fastapi import FastAPI
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from prometheus_client import Counter, Gauge, Histogram
 
 from conftest import SERVICES, fresh
 from holdfast.api.app import create
-from holdfast.api.observe import Observe
 from holdfast.settings import Settings
 from holdfast.telemetry import logs, tracing
 
-COUNTING = ((Counter, "inc"), (Histogram, "observe"), (Gauge, "inc"), (Gauge, "dec"), (Gauge, "set"))
+Silenced = tuple[tuple[Any, str], ...]
+COUNTING: Silenced = ((Counter, "inc"), (Histogram, "observe"), (Gauge, "inc"), (Gauge, "dec"), (Gauge, "set"))
 """All that counts."""
+LOGGING: Silenced = ((structlog.make_filtering_bound_logger(logging.INFO), "info"),)
+"""All that writes lines of a job."""
 AT_ONCE = 50
 """Requests under way."""
 VARIANTS = ("without", "metrics", "logs", "both", "traced")
@@ -62,24 +65,26 @@ class Away(SpanExporter):
 
 
 def _nothing(*_: Any) -> None:
-    """Count nothing."""
+    """Count and write nothing."""
 
 
 @contextmanager
 def variant(name: str) -> Iterator[None]:
     """Let the process be so while in this context."""
-    logging.getLogger().setLevel(logging.INFO if name in {"logs", "both", "traced"} else logging.CRITICAL)
-    counted = [(kind, method, getattr(kind, method)) for kind, method in COUNTING]
-    if name in {"without", "logs"}:
-        for kind, method in COUNTING:
-            setattr(kind, method, _nothing)
+    silenced = [
+        *(COUNTING if name in {"without", "logs"} else ()),
+        *(LOGGING if name in {"without", "metrics"} else ()),
+    ]
+    real = [(kind, method, getattr(kind, method)) for kind, method in silenced]
+    for kind, method in silenced:
+        setattr(kind, method, _nothing)
     if name == "traced":
         tracing.export(Away(), "bench")
     try:
         yield
     finally:
-        for kind, method, real in counted:
-            setattr(kind, method, real)
+        for kind, method, was in real:
+            setattr(kind, method, was)
         tracing.stop()
 
 
@@ -126,15 +131,12 @@ async def round_of(app: FastAPI, jobs: int) -> float:
 async def measure(settings: Settings, rounds: int, jobs: int) -> dict[str, list[float]]:
     """Microseconds of CPU for each job, of each round of each variant."""
     app = create(settings)
-    bare = create(settings)  # the same without the middleware that counts requests
-    bare.user_middleware = [it for it in bare.user_middleware if it.cls is not Observe]
     found: dict[str, list[float]] = {name: [] for name in VARIANTS}
     async with app.router.lifespan_context(app):
-        bare.state = app.state
         for number in range(rounds + 1):  # the first one warms up
             for name in random.sample(VARIANTS, len(VARIANTS)):
                 with variant(name):
-                    spent = await round_of(bare if name in {"without", "logs"} else app, jobs)
+                    spent = await round_of(app, jobs)
                 if number:
                     found[name].append(spent * 1e6)
     return found

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from holdfast.api.shedding import BATCH_AT_ONCE, Shedding
+from holdfast.api.shedding import BATCH_WEIGHT, Shedding
 from holdfast.domain.concurrency import BURST, FIRST
 
 Sent = list[Message]
@@ -160,8 +160,8 @@ async def test_a_batch_counts_by_its_size_and_a_large_one_gets_in_when_it_is_alo
 ) -> None:
     large = {"path": "/v1/jobs/batch", "size": 1_000_000}
     first = await filled(shedding, 1, **large)
-    assert shedding._limit.under_way == BATCH_AT_ONCE
-    await filled(shedding, int(FIRST) - BATCH_AT_ONCE)
+    assert shedding._limit.under_way == BATCH_WEIGHT
+    await filled(shedding, int(FIRST) - BATCH_WEIGHT)
     overload(shedding)
     assert status(await ask(shedding, **large)) == 503
     application.let.set()

@@ -36,9 +36,11 @@ from holdfast.api import (
 from holdfast.api.auth import Authenticator, open_to_anonymous
 from holdfast.api.body_limit import BodyLimit
 from holdfast.api.browsers import SameOrigin, SecurityHeaders
+from holdfast.api.observe import Observe
 from holdfast.api.protocol import BoundedProtocol
 from holdfast.api.request_id import RequestId
 from holdfast.api.shedding import Shedding
+from holdfast.api.shortcut import Shortcut
 from holdfast.api.state import State
 from holdfast.domain.errors import HoldfastError
 from holdfast.settings import Settings
@@ -79,28 +81,34 @@ def create(settings: Settings) -> FastAPI:
     )
     problems.install(app)
     _surround(app, settings)
-    if settings.shed_load:
-        app.add_middleware(Shedding)
-    app.add_middleware(BodyLimit, limit=lambda path: _body_limit(settings, path))
     modules = (jobs, uploads, dead_letters, endpoints, kinds, stats, breakers, keys, audit, health, metrics, docs_page)
     for module in modules:
         app.include_router(module.router)
     console.install(app)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
-    observe.install(app, [module.router for module in modules])
+    observe.routes(app, [module.router for module in modules])
     return app
 
 
 def _surround(app: FastAPI, settings: Settings) -> None:
-    """Put what holds for every answer around all of the application, so that a 500 has it too."""
+    """Put what holds for every answer around all of the application, so that a 500 has it too: the outermost first.
+
+    What is refused here has cost little: nothing was parsed, and FastAPI has seen nothing of it.
+    """
     inner = app.build_middleware_stack
 
     def outer() -> ASGIApp:
+        answering: ASGIApp = Shortcut(inner())
+        if settings.shed_load:
+            answering = Shedding(answering)
+        answering = BodyLimit(answering, limit=lambda path: _body_limit(settings, path))
         origins = settings.api_origins
-        guarded: ASGIApp = SameOrigin(inner(), origins=origins, only_loopback=open_to_anonymous(settings))
+        answering = SameOrigin(answering, origins=origins, only_loopback=open_to_anonymous(settings))
         if origins:
-            guarded = CORSMiddleware(guarded, origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["*"])
-        return RequestId(SecurityHeaders(guarded, tls=settings.api_tls))
+            answering = CORSMiddleware(
+                answering, origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["*"]
+            )
+        return Observe(RequestId(SecurityHeaders(answering, tls=settings.api_tls)))
 
     app.build_middleware_stack = outer  # type: ignore[method-assign]
 

@@ -12,7 +12,9 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from fastapi import Request
+from starlette.types import Scope
 
+from holdfast.api.heads import field
 from holdfast.api.problems import Problem
 from holdfast.domain.tenancy import DEFAULT_TENANT, KEY_PREFIX, Caller, Role, key_digest
 from holdfast.ports.keys import Keys
@@ -65,15 +67,20 @@ def requires(role: Role, *others: Role) -> Callable[[Request], Awaitable[Caller]
     """A dependency that yields the caller, if it has `role` or one of the others."""
 
     async def check(request: Request) -> Caller:
-        authenticator: Authenticator = request.app.state.authenticator
-        caller = await authenticator.caller(request.headers.get("authorization"))
-        if caller.roles.isdisjoint({role, *others}):
-            detail = f"the API key {caller.name!r} lacks the role {role.value!r}"
-            raise Problem(403, "forbidden", "Forbidden", detail, role=role.value)
-        address = request.client.host if request.client else None
-        return replace(caller, address=address, request_id=request.scope.get("request_id"))
+        return await caller_of(request.scope, role, *others)
 
     return check
+
+
+async def caller_of(scope: Scope, role: Role, *others: Role) -> Caller:
+    """Who sent the request; raise a problem unless it has `role` or one of the others."""
+    authenticator: Authenticator = scope["app"].state.authenticator
+    caller = await authenticator.caller(field(scope, b"authorization"))
+    if caller.roles.isdisjoint({role, *others}):
+        detail = f"the API key {caller.name!r} lacks the role {role.value!r}"
+        raise Problem(403, "forbidden", "Forbidden", detail, role=role.value)
+    address = scope["client"][0] if scope.get("client") else None
+    return replace(caller, address=address, request_id=scope.get("request_id"))
 
 
 def _unauthorized(detail: str) -> Problem:

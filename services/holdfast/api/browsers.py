@@ -14,12 +14,13 @@ import base64
 import hashlib
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from holdfast.api.heads import field
 from holdfast.api.problems import Problem
 
 NOT_A_PAGE = "default-src 'none'; frame-ancestors 'none'"
@@ -36,6 +37,7 @@ ALWAYS = {
 HSTS = "max-age=31536000; includeSubDomains"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_CSP = b"content-security-policy"
 
 
 def page(html: bytes | str = b"") -> str:
@@ -54,23 +56,29 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, *, tls: bool) -> None:
         self._app = app
-        self._always = ALWAYS | ({"Strict-Transport-Security": HSTS} if tls else {})
+        always = ALWAYS | ({"Strict-Transport-Security": HSTS} if tls else {})
+        self._always = [(name.lower().encode(), value.encode()) for name, value in always.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._always.items():
-                    headers.setdefault(name, value)
-                if "etag" not in headers:
-                    headers.setdefault("Cache-Control", "no-store")
-                is_page = headers.get("content-type", "").startswith("text/html")
-                headers.setdefault("Content-Security-Policy", page() if is_page else NOT_A_PAGE)
+                message["headers"] = self._guarded(message["headers"])
             await send(message)
 
         await self._app(scope, receive, guarded)
+
+    def _guarded(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """The headers of an answer, with those that it does not have."""
+        said = dict(headers)
+        added = [pair for pair in self._always if pair[0] not in said]
+        if b"etag" not in said and b"cache-control" not in said:
+            added.append((b"cache-control", b"no-store"))
+        if _CSP not in said:
+            is_page = said.get(b"content-type", b"").startswith(b"text/html")
+            added.append((_CSP, page().encode() if is_page else NOT_A_PAGE.encode()))
+        return [*headers, *added]
 
 
 class SameOrigin:
@@ -95,8 +103,7 @@ class SameOrigin:
             await send({"type": "websocket.close", "code": 1008, "reason": str(problem)[:120]})
 
     def _refusal(self, scope: Scope) -> Problem | None:
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
+        host = field(scope, b"host") or ""
         if self._only_loopback and host and not _is_loopback(host):
             detail = (
                 f"this api takes requests without a key, so it answers only as localhost, not as {host!r}; call it by "
@@ -105,9 +112,9 @@ class SameOrigin:
             return Problem(421, "misdirected-request", "Misdirected Request", detail)
         if scope["type"] == "http" and scope["method"] in SAFE_METHODS:
             return None
-        origin = headers.get("origin")
+        origin = field(scope, b"origin")
         if origin is None:
-            foreign = headers.get("sec-fetch-site") == "cross-site"
+            foreign = field(scope, b"sec-fetch-site") == "cross-site"
         else:
             asking = _authority(origin)  # None for the origin `null` of a sandboxed page
             foreign = origin not in self._origins and (asking is None or asking != _authority(f"//{host}", origin))
@@ -127,6 +134,7 @@ def _authority(url: str, like: str | None = None) -> tuple[str | None, int | Non
         return None
 
 
+@lru_cache(256)  # clients call us by few names, or are refused
 def _is_loopback(host: str) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname or ""

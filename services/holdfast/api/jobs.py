@@ -18,7 +18,6 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from holdfast.api import audit, browsers, problems, rate_limit, schemas
 from holdfast.api.auth import requires
 from holdfast.api.rate_limit import ChargedOne
-from holdfast.api.shedding import BATCH_AT_ONCE
 from holdfast.api.state import State, StateDep, answer, cursor_id, next_cursor
 from holdfast.api.strict import StrictRoute
 from holdfast.domain import signed_url
@@ -42,6 +41,8 @@ LONGEST_WAIT = 30.0
 """Seconds that a read may wait for a job to end."""
 LOOK_EVERY = 0.1
 """Seconds between two looks of a waiting read."""
+AT_ONCE = 64
+"""Jobs of a batch that are under way together, and so share a commit, which takes about as long for many as for one."""
 REPLAYED = {"Idempotent-Replayed": "true"}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: {"description": "A problem document that names the field", "content": {problems.MEDIA_TYPE: {}}},
@@ -195,18 +196,18 @@ async def _outcomes(state: State, requests: Sequence[JobRequest]) -> list[dict[s
     Those of one ordering key go one by one, so that they are accepted in that order.
     """
     outcomes: dict[int, dict[str, Any]] = {}
-    turns = asyncio.Semaphore(BATCH_AT_ONCE)
     lines: dict[Any, list[int]] = defaultdict(list)
     for index, request in enumerate(requests):
         key = request.payload.get("ordering_key")
         lines[key if isinstance(key, str) else index].append(index)
+    left = iter(lines.values())
 
-    async def submit_line(line: list[int]) -> None:
-        for index in line:
-            async with turns:
+    async def submit_lines() -> None:
+        for line in left:
+            for index in line:
                 outcomes[index] = await _outcome(state, requests[index])
 
-    await asyncio.gather(*map(submit_line, lines.values()))
+    await asyncio.gather(*(submit_lines() for _ in range(min(AT_ONCE, len(lines)))))
     return [outcomes[index] for index in range(len(requests))]
 
 

@@ -13,10 +13,10 @@ from contextlib import AbstractContextManager, nullcontext
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from opentelemetry.trace import Span, SpanKind
-from starlette.datastructures import Headers
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from holdfast.api.heads import field
 from holdfast.telemetry import metrics, tracing
 from holdfast.telemetry.families import OTHER
 from holdfast.telemetry.label_values import Method, StatusClass
@@ -27,11 +27,10 @@ UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds, by machines."""
 
 
-def install(app: FastAPI, routers: Iterable[APIRouter]) -> None:
-    """Count the requests of an application, by its own routes and those of the routers that it includes."""
-    routes = (route for routed in (app.router, *routers) for route in routed.routes)
-    metrics.ROUTES.register(route.path for route in routes if isinstance(route, APIRoute))
-    app.add_middleware(Observe)
+def routes(app: FastAPI, routers: Iterable[APIRouter]) -> None:
+    """Register the routes of an application, its own and those of the routers that it includes, to be counted."""
+    found = (route for routed in (app.router, *routers) for route in routed.routes)
+    metrics.ROUTES.register(route.path for route in found if isinstance(route, APIRoute))
 
 
 class Observe:
@@ -61,7 +60,7 @@ class Observe:
             with _serving(scope) as span:
                 await self._app(scope, receive, watch)
                 _name(span, scope, status)
-        except Exception:  # a defect: Starlette's own outermost layer answers 500
+        except Exception:  # a defect, which Starlette has answered with 500
             answered = StatusClass.SERVER_ERROR
             raise
         finally:
@@ -73,9 +72,9 @@ class Observe:
 
 def _serving(scope: Scope) -> AbstractContextManager[Span | None]:
     """A span that continues the caller's trace; without tracing, what came is what is handed on."""
-    place = Headers(scope=scope).get("traceparent")
+    place = field(scope, b"traceparent")
     if not tracing.on():
-        return tracing.carrying(place)
+        return tracing.carrying(place) if place else nullcontext()
     if scope["path"] in UNTRACED:
         return nullcontext()
     return tracing.span(_method(scope), SpanKind.SERVER, {"http.request.method": _method(scope)}, parent=place)

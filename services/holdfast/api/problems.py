@@ -127,18 +127,28 @@ def invalid(
     return Problem(422, kind, title, detail, errors=members)
 
 
+def answer_to(error: Exception, path: str) -> Response:
+    """The answer of a request to `path` that ended so."""
+    match error:
+        case Problem():
+            return error.response(path)
+        case errors.HoldfastError():
+            if isinstance(error, errors.Unavailable):
+                log.warning("request_unavailable", path=path, why=str(error))
+            return of(error).response(path)
+        case _:
+            log.error("request_failed", path=path, exc_info=error)
+            return internal().response(path)
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of `app` with a problem document."""
 
     @app.exception_handler(Problem)
-    async def on_problem(request: Request, error: Problem) -> Response:
-        return error.response(request.url.path)
-
     @app.exception_handler(errors.HoldfastError)
-    async def on_holdfast_error(request: Request, error: errors.HoldfastError) -> Response:
-        if isinstance(error, errors.Unavailable):
-            log.warning("request_unavailable", path=request.url.path, why=str(error))
-        return of(error).response(request.url.path)
+    @app.exception_handler(Exception)
+    async def on_error(request: Request, error: Exception) -> Response:
+        return answer_to(error, request.url.path)
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
@@ -150,11 +160,6 @@ def install(app: FastAPI) -> None:
         name = phrase.lower().replace(" ", "-")
         detail = str(error.detail) if error.detail != phrase else f"{request.method} {request.url.path}: {phrase}"
         return Problem(error.status_code, name, phrase, detail, headers=error.headers).response(request.url.path)
-
-    @app.exception_handler(Exception)
-    async def on_defect(request: Request, error: Exception) -> Response:
-        log.error("request_failed", path=request.url.path, exc_info=error)
-        return internal().response(request.url.path)
 
 
 def _validation(error: RequestValidationError) -> Problem:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from uuid import uuid4
+import secrets
 
-import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, reset_contextvars
+
+from holdfast.api.heads import field
 
 HEADER = "X-Request-Id"
+_RAW = HEADER.lower().encode()
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -24,13 +26,17 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
-        request_id = scope["request_id"] = given if _GIVEN.fullmatch(given) else uuid4().hex
+        given = field(scope, _RAW)
+        request_id = scope["request_id"] = given if given and _GIVEN.fullmatch(given) else secrets.token_hex(16)
+        named = (_RAW, request_id.encode())
 
-        async def named(message: Message) -> None:
+        async def name(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = request_id
+                message["headers"] = [*message["headers"], named]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._app(scope, receive, named)
+        bound = bind_contextvars(request_id=request_id)
+        try:
+            await self._app(scope, receive, name)
+        finally:
+            reset_contextvars(**bound)

@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections import deque
 from datetime import timedelta
+from functools import cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,8 +24,8 @@ from holdfast.domain.errors import Overloaded, RefusedFor
 from holdfast.telemetry import metrics
 
 ONE, BATCH = "/v1/jobs", "/v1/jobs/batch"
-BATCH_AT_ONCE = 16
-"""Jobs of a batch that are under way together: for as many requests a batch counts, at most."""
+BATCH_WEIGHT = 16
+"""For as many requests a batch counts at most: more of its jobs are under way together, but each costs less."""
 JOB_BYTES = 256
 """About the size of a small job in a batch."""
 
@@ -45,12 +46,12 @@ class Shedding:
         weight = _weight(scope)
         self._watch_turns()
         if not self._limit.has_room(weight, time.monotonic()):
-            await self._refuse(scope, receive, send)
+            await self._refuse(scope, send)
             return
         body = await _body(receive)
         now = time.monotonic()
         if not self._limit.has_room(weight, now):  # it may have been long on its way
-            await self._refuse(scope, receive, send)
+            await self._refuse(scope, send)
             return
 
         async def replay() -> Message:
@@ -67,11 +68,12 @@ class Shedding:
             if weight == 1:  # a batch takes as long as it is large
                 self._limit.answered(end - now, under_way, end)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, scope: Scope, send: Send) -> None:
         self._crowd.count(time.monotonic(), admitted=False)
         metrics.turned_away(RefusedFor.OVERLOAD)  # a batch counts once: how many jobs it has was not read
-        error = Overloaded(timedelta(seconds=self._crowd.retry_after()))
-        await problems.of(error).response(scope["path"])(scope, receive, send)
+        headers, body = _refusal(scope["path"], self._crowd.retry_after())
+        await send({"type": "http.response.start", "status": 503, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     def _watch_turns(self) -> None:
         """Measure how long a callback waits for its turn, one at a time, while requests come."""
@@ -84,6 +86,13 @@ class Shedding:
             self._limit.turned(now - asked, now)
 
         asyncio.get_running_loop().call_soon(turn)
+
+
+@cache
+def _refusal(path: str, seconds: int) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Headers and body of a refusal, which is made once: of two paths, and at most `concurrency.LONGEST` seconds."""
+    made = problems.of(Overloaded(timedelta(seconds=seconds))).response(path)
+    return made.raw_headers, bytes(made.body)
 
 
 async def _body(receive: Receive) -> deque[Message]:
@@ -99,5 +108,5 @@ def _weight(scope: Scope) -> int:
     if scope["path"] == ONE:
         return 1
     declared = dict(scope["headers"]).get(b"content-length", b"")
-    jobs = int(declared) // JOB_BYTES if declared.isdigit() else BATCH_AT_ONCE
-    return max(1, min(BATCH_AT_ONCE, jobs))
+    jobs = int(declared) // JOB_BYTES if declared.isdigit() else BATCH_WEIGHT
+    return max(1, min(BATCH_WEIGHT, jobs))

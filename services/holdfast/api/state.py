@@ -48,7 +48,7 @@ class State:
         return {name: f"{path}?{signed_url.sign(path, expires, self.signing_key())}" for name, path in paths.items()}
 
 
-def _state(request: Request) -> State:
+async def _state(request: Request) -> State:  # FastAPI would call a plain function in a thread
     state: State = request.app.state.holdfast
     return state
 

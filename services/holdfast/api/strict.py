@@ -54,15 +54,19 @@ class _StrictRequest(Request):
             if "surrogate" in str(error):
                 raise InvalidField([("", f"has half of a surrogate pair, which is no text: {error}")]) from error
             raise
-        if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH or b"\\u0000" in raw:
-            problems = list(_problems(value))
-            if problems:
-                raise InvalidField(problems[:10])
+        found = problems(raw, value)
+        if found:
+            raise InvalidField(found[:10])
         return value
 
 
+def problems(raw: bytes, value: Any) -> list[tuple[str, str]]:
+    """(JSON pointer, message) of what cannot be kept of JSON; looked for only where a glance at it says that it may."""
+    suspicious = raw.count(b"[") + raw.count(b"{") > MAX_DEPTH or b"\\u0000" in raw
+    return list(_problems(value)) if suspicious else []
+
+
 def _problems(value: Any) -> Iterator[tuple[str, str]]:
-    """(JSON pointer, message) of what cannot be kept."""
     left: list[tuple[str, int, bool, Any]] = [("", 1, False, value)]
     while left:
         pointer, depth, free, it = left.pop()

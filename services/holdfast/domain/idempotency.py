@@ -15,6 +15,7 @@ from typing import Any
 
 MAX_KEY_LENGTH = 255
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str).encode
 
 
 def valid_key(key: str) -> bool:
@@ -40,4 +41,4 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any], at: str = "
 
 def _canonical(value: Any) -> str:
     """JSON in one form; unlike Python it tells 1, 1.0 and true apart, as the fingerprint must."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return _ENCODE(value)

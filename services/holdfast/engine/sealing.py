@@ -27,8 +27,8 @@ def secret_fields(payload: type[BaseModel]) -> frozenset[str]:
 
 def seal(vault: Vault, kind: type[BaseModel], payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """The payload as the ledger may keep it."""
-    secret = secret_fields(kind) & payload.keys()
-    return {**payload, **{name: vault.seal(payload[name]) for name in secret if payload[name] is not None}}
+    secret = [name for name in secret_fields(kind) & payload.keys() if payload[name] is not None]
+    return {**payload, **{name: vault.seal(payload[name]) for name in secret}} if secret else payload
 
 
 def unseal(vault: Vault, kind: type[BaseModel], payload: Mapping[str, Any]) -> Mapping[str, Any]:

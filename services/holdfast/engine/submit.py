@@ -23,7 +23,7 @@ from typing import Any
 import orjson
 import structlog
 from pydantic import BaseModel, ValidationError
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from holdfast.domain.envelope import first_ticket
 from holdfast.domain.errors import IdempotencyMismatch, InvalidField, RedisUnavailable, RequestInFlight, UnknownKind
@@ -37,7 +37,7 @@ from holdfast.engine.group import Group
 from holdfast.engine.sealing import seal, unseal
 from holdfast.ports.clock import Clock
 from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
-from holdfast.ports.gate import Gate, Held, InFlight, Known
+from holdfast.ports.gate import Answered, Gate, GateAnswer, Held, InFlight, Keyed, Known
 from holdfast.ports.handler import Addressed, Handler, Kinds, Ordered
 from holdfast.ports.ledger import Ledger
 from holdfast.ports.receivers import NO_RECEIVERS, Receivers
@@ -78,6 +78,8 @@ class Submit:
         self._ledger, self._gate, self._dispatch, self._kinds, self._clock = ledger, gate, dispatch, kinds, clock
         self._vault, self._admission, self._faults, self._receivers = vault, admission, faults, receivers
         self._accept: Group[Job, Job] = Group(ledger.accept, Shared.ACCEPT)
+        self._hold: Group[Keyed, GateAnswer] = Group(gate.hold, Shared.HOLD)
+        self._remember: Group[Answered, None] = Group(self._remembered, Shared.REMEMBER)
 
     async def submit(self, request: JobRequest) -> Submission:
         """Accept the request, or return what an earlier one with its key became.
@@ -101,11 +103,14 @@ class Submit:
         payload = validate(handler, request, self._offers)
         lane = _lane(request, payload)
         job = self._sealed(handler, request.job(self._clock.new_id(), handler.queue, now, lane))
-        with bound_contextvars(**of_job(job)):
+        bound = bind_contextvars(**of_job(job))
+        try:
             submission = await self._decide(request, job, payload)
             owner = submission.job
             event = "job_deduplicated" if submission.replayed else "job_accepted"
             log.info(event, job_id=str(owner.id), attempt=owner.attempt, state=owner.state.value)
+        finally:
+            reset_contextvars(**bound)
         return submission
 
     async def _decide(self, request: JobRequest, job: Job, payload: BaseModel) -> Submission:
@@ -117,13 +122,16 @@ class Submit:
 
     def _sealed(self, handler: Handler, job: Job) -> Job:
         """The job without secrets in clear text. Its fingerprint is of the request as it came."""
+        payload = seal(self._vault, handler.Payload, job.payload)
         secret = job.callback_secret and self._vault.seal(job.callback_secret)
-        return replace(job, payload=seal(self._vault, handler.Payload, job.payload), callback_secret=secret)
+        if payload is job.payload and secret is None:
+            return job
+        return replace(job, payload=payload, callback_secret=secret)
 
     async def _ask_gate(self, request: JobRequest, job: Job) -> Submission | None:
         """The answer of an earlier request, or None when this one is the first (or the gate cannot tell)."""
         try:
-            answer = await self._gate.hold(job.tenant, job.idempotency_key, job.fingerprint)
+            answer = await self._hold(_keyed(job))
         except RedisUnavailable as error:
             metrics.GATE_ANSWERS.of(GateSaid.UNAVAILABLE).inc()
             log.warning("gate_unavailable", why=str(error))
@@ -145,8 +153,8 @@ class Submit:
 
     async def _check_endpoint(self, tenant: str, payload: BaseModel) -> None:
         """Only for a request that no earlier one has answered: what was accepted stays accepted."""
-        named = payload.endpoint_id if isinstance(payload, Addressed) else None
-        if named is not None and not await self._receivers.exists(tenant, named):
+        named = getattr(payload, "endpoint_id", None)  # asked first: whether it is a protocol's takes far longer
+        if named is not None and isinstance(payload, Addressed) and not await self._receivers.exists(tenant, named):
             advice = f"there is no endpoint {named}; `GET /v1/endpoints` lists yours"
             raise InvalidField([("/payload/endpoint_id", advice)])
 
@@ -155,10 +163,9 @@ class Submit:
             await self._check_endpoint(job.tenant, payload)
             submission = await self._commit(request, job)
         except BaseException:
-            await self._tell_gate(self._gate.release(job.tenant, job.idempotency_key, job.fingerprint))
+            await self._tell_gate(self._gate.release(_keyed(job)))
             raise
-        owner = submission.job
-        await self._tell_gate(self._gate.remember(owner.tenant, owner.idempotency_key, owner.fingerprint, owner.id))
+        await self._tell_gate(self._remember(Answered(_keyed(submission.job), submission.job.id)))
         self._faults.reach(FaultPoint.SUBMIT_REMEMBERED)
         return submission
 
@@ -188,6 +195,10 @@ class Submit:
             return job
         return replace(job, payload=payload, callback_secret=secret)
 
+    async def _remembered(self, answers: Sequence[Answered]) -> Sequence[None]:
+        await self._gate.remember(answers)
+        return [None] * len(answers)
+
     @staticmethod
     async def _tell_gate(telling: Awaitable[None]) -> None:
         try:
@@ -196,17 +207,22 @@ class Submit:
             log.warning("gate_unavailable", why=str(error))
 
 
+def _keyed(job: Job) -> Keyed:
+    return Keyed(job.tenant, job.idempotency_key, job.fingerprint)
+
+
 def _lane(request: JobRequest, payload: BaseModel) -> str | None:
-    if not isinstance(payload, Ordered) or payload.ordering_key is None:
+    key = getattr(payload, "ordering_key", None)
+    if key is None or not isinstance(payload, Ordered):
         return None
-    return lane(request.tenant, payload.destination(), payload.ordering_key)
+    return lane(request.tenant, payload.destination(), key)
 
 
 def validate(handler: Handler, request: JobRequest, offers: Mapping[str, Any] | None = None) -> BaseModel:
     """The payload, as its kind reads it; raise InvalidField, with JSON pointers into the request, unless it fits."""
     try:
-        json.dumps(request.payload, allow_nan=False)
-        orjson.dumps(request.payload)
+        if b"null" in orjson.dumps(request.payload):  # which is also how orjson writes what is no JSON
+            json.dumps(request.payload, allow_nan=False)
         return handler.Payload.model_validate(request.payload, context=offers)
     except ValidationError as error:
         raise InvalidField(payload_problems(error)) from None

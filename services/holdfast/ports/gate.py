@@ -6,10 +6,26 @@ makes the answer slower. Every method raises RedisUnavailable when the store doe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
+
+
+class Keyed(NamedTuple):
+    """A request under its key."""
+
+    tenant: str
+    key: str
+    fingerprint: bytes
+
+
+class Answered(NamedTuple):
+    """The job that answers a request."""
+
+    request: Keyed
+    job_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +55,15 @@ GateAnswer = Held | InFlight | Known
 class Gate(Protocol):
     """One entry per tenant and key."""
 
-    async def hold(self, tenant: str, key: str, fingerprint: bytes) -> GateAnswer:
-        """Hold the key for this request for a few seconds, or say who has it."""
+    async def hold(self, requests: Sequence[Keyed]) -> list[GateAnswer]:
+        """Hold each key for its request for a few seconds, or say who has it; in order."""
         ...
 
-    async def remember(self, tenant: str, key: str, fingerprint: bytes, job_id: UUID) -> None:
-        """Turn the hold into an answer that is kept for at least 24 hours."""
+    async def remember(self, answers: Sequence[Answered]) -> None:
+        """Turn each hold into an answer that is kept for at least 24 hours."""
         ...
 
-    async def release(self, tenant: str, key: str, fingerprint: bytes) -> None:
+    async def release(self, request: Keyed) -> None:
         """Give the hold up: the request was not accepted."""
         ...
 

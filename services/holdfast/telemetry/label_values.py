@@ -48,9 +48,11 @@ class Published(StrEnum):
 
 
 class Shared(StrEnum):
-    """The statements that concurrent callers share."""
+    """The statements, and the questions to the gate, that concurrent callers share."""
 
+    HOLD = "hold"
     ACCEPT = "accept"
+    REMEMBER = "remember"
     CONFIRMED = "confirmed"
     DELIVERIES = "deliveries"
 

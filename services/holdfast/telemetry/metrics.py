@@ -170,13 +170,13 @@ WINDOW = gauge(
 CONNECTED = gauge("holdfast_publisher_connected", "Open, unblocked connections of the publisher.")
 SHARED_ITEMS = histogram(
     "holdfast_ledger_batch_items",
-    "How many callers shared one statement of the ledger: group commit.",
+    "How many callers shared one statement of the ledger (group commit), or one question to the gate.",
     Label("statement", lambda: Shared),
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
 )
 SHARED_SECONDS = histogram(
     "holdfast_ledger_batch_seconds",
-    "How long a shared statement took, its commit included.",
+    "How long a shared statement or question took, a commit included.",
     Label("statement", lambda: Shared),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )

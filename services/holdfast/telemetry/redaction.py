@@ -20,6 +20,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
@@ -42,6 +43,8 @@ _URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/@\"'<>]*@)?([^\s/?#\"'<>]+)(
 _QUERY = re.compile(
     r"([?&;](?:signature|sig|token|key|secret|password|[\w-]*-signature|[\w-]*credential)=)[^&\s\"']+", re.I
 )
+_TELLING = re.compile(r"[=\s]|://|hf_|whsec_", re.IGNORECASE)
+"""What any of the others needs to find anything: ids and states, which most values are, have none of it."""
 _FUTURE = re.compile(r"\bexception=.*", re.DOTALL)
 """How asyncio names the exception of a task that nobody awaited, in the middle of a line."""
 
@@ -55,6 +58,8 @@ def redact(_logger: object, _method: str, event: EventDict) -> EventDict:
 
 def clean(text: str) -> str:
     """A text without what the rules take out of it."""
+    if not _TELLING.search(text):
+        return text
     text = _SECRETS.sub(lambda found: f"{found[1]} {REDACTED}" if found[1] else REDACTED, text)
     text = _URL.sub(lambda found: f"{found[1]}{found[2]}{'/…' if len(found[3] or '') > 1 else ''}", text)
     return _FUTURE.sub(f"exception={REDACTED}", _QUERY.sub(rf"\1{REDACTED}", text))
@@ -69,13 +74,18 @@ def exception(_logger: object, _method: str, event: EventDict) -> EventDict:
 
 
 def _value(name: str, value: Any) -> Any:
-    if name.lower().replace("-", "_") in PRIVATE:
+    if _private(name):
         return REDACTED
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, Mapping):
         return {key: _value(str(key), item) for key, item in value.items()}
     return [_value("", item) for item in value] if isinstance(value, list | tuple | set | frozenset) else value
+
+
+@lru_cache(4096)
+def _private(name: str) -> bool:
+    return name.lower().replace("-", "_") in PRIVATE
 
 
 def _error(info: Any) -> BaseException | None:

@@ -26,7 +26,7 @@ from holdfast.engine.run import RunHandler
 from holdfast.engine.submit import Submit
 from holdfast.ports.artifacts import Artifacts
 from holdfast.ports.egress import Egress
-from holdfast.ports.gate import GateAnswer
+from holdfast.ports.gate import Answered, GateAnswer, Keyed
 from holdfast.ports.handler import Context, Handler
 from holdfast.ports.isolation import Isolation
 from holdfast.ports.limits import Limits
@@ -119,17 +119,17 @@ class ShakyGate(MemoryGate):
         super().__init__()
         self.away = Outage()
 
-    async def hold(self, tenant: str, key: str, fingerprint: bytes) -> GateAnswer:
+    async def hold(self, requests: Sequence[Keyed]) -> list[GateAnswer]:
         self.away.strike(RedisUnavailable("Redis is away"))
-        return await super().hold(tenant, key, fingerprint)
+        return await super().hold(requests)
 
-    async def remember(self, tenant: str, key: str, fingerprint: bytes, job_id: Any) -> None:
+    async def remember(self, answers: Sequence[Answered]) -> None:
         self.away.strike(RedisUnavailable("Redis is away"))
-        await super().remember(tenant, key, fingerprint, job_id)
+        await super().remember(answers)
 
-    async def release(self, tenant: str, key: str, fingerprint: bytes) -> None:
+    async def release(self, request: Keyed) -> None:
         self.away.strike(RedisUnavailable("Redis is away"))
-        await super().release(tenant, key, fingerprint)
+        await super().release(request)
 
 
 class ShakyLedger(MemoryLedger):

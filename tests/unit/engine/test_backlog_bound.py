@@ -17,7 +17,7 @@ from holdfast.engine.backlog_bound import EVERY, STALE, BacklogBound
 from holdfast.engine.outbox_bound import OutboxBound
 from holdfast.engine.submit import Submit
 from holdfast.ports.census import QueueCount
-from holdfast.ports.gate import Held
+from holdfast.ports.gate import Held, Keyed
 from ledger_world import make_request
 
 NOW, HIGH, DEFAULT, LOW = timedelta(0), 24, 12, 4
@@ -143,4 +143,4 @@ async def test_a_refused_submit_looks_at_no_payload_asks_no_gate_and_writes_noth
     with pytest.raises(BacklogFull):
         await submit.submit(request)
     assert not world.ledger.records
-    assert isinstance(await gate.hold(request.tenant, "k", b"f" * 32), Held)
+    assert await gate.hold([Keyed(request.tenant, "k", b"f" * 32)]) == [Held()]

@@ -18,7 +18,7 @@ from holdfast.engine.admission import Admission
 from holdfast.engine.backlog_bound import BacklogBound
 from holdfast.engine.outbox_bound import EVERY, OutboxBound
 from holdfast.engine.submit import Submit
-from holdfast.ports.gate import Held
+from holdfast.ports.gate import Held, Keyed
 from ledger_world import make_request
 
 
@@ -107,4 +107,4 @@ async def test_a_refused_submit_asks_no_gate_and_writes_nothing(
     with pytest.raises(OutboxFull):
         await submit.submit(request)
     assert not world.ledger.records
-    assert isinstance(await gate.hold(request.tenant, "k", b"f" * 32), Held)
+    assert await gate.hold([Keyed(request.tenant, "k", b"f" * 32)]) == [Held()]

@@ -20,7 +20,7 @@ from holdfast.domain.job import JobState
 from holdfast.engine.submit import validate
 from holdfast.handlers.pdf import PdfRender
 from holdfast.handlers.pdf.payload import ENGINES
-from holdfast.ports.gate import Held, InFlight, Known
+from holdfast.ports.gate import Answered, Held, InFlight, Keyed, Known
 from ledger_world import make_request
 
 REQUEST = make_request(key="order-1")
@@ -28,7 +28,8 @@ OTHER = make_request(key="order-1", payload={"say": "bye"})
 
 
 async def gate_answer(world: World, fingerprint: bytes = b"probe") -> Any:
-    return await world.gate.hold("acme", "order-1", fingerprint)
+    [answer] = await world.gate.hold([Keyed("acme", "order-1", fingerprint)])
+    return answer
 
 
 async def test_a_new_request_is_committed_published_and_remembered(world: World) -> None:
@@ -58,7 +59,7 @@ async def test_another_request_with_the_key_is_told_what_differs(world: World) -
 
 
 async def test_while_the_first_request_is_in_flight_the_second_is_told_to_wait(world: World) -> None:
-    await world.gate.hold("acme", "order-1", REQUEST.fingerprint())
+    await world.gate.hold([Keyed("acme", "order-1", REQUEST.fingerprint())])
     with pytest.raises(RequestInFlight) as refused:
         await world.submit.submit(REQUEST)
     assert refused.value.retry_after.total_seconds() == 1
@@ -85,15 +86,14 @@ async def test_without_the_gate_the_ledger_alone_keeps_one_key_one_job(world: Wo
 
 async def test_a_gate_that_forgot_costs_nothing_but_time(world: World) -> None:
     first = await world.submit.submit(REQUEST)
-    world.gate = type(world.gate)()
-    world.submit._gate = world.gate
+    world.gate._entries.clear()
     again = await world.submit.submit(REQUEST)
     assert (again.job.id, again.replayed) == (first.job.id, True)
     assert await gate_answer(world) == Known(REQUEST.fingerprint(), first.job.id), "it knows again"
 
 
 async def test_a_gate_that_lies_is_overruled_by_the_ledger(world: World) -> None:
-    await world.gate.remember("acme", "order-1", b"whatever", world.clock.new_id())
+    await world.gate.remember([Answered(Keyed("acme", "order-1", b"whatever"), world.clock.new_id())])
     submission = await world.submit.submit(REQUEST)
     assert not submission.replayed
     assert len(world.ledger.records) == 1
@@ -204,9 +204,9 @@ async def test_concurrent_requests_with_one_key_make_one_job(world: World) -> No
 
 
 async def test_the_gate_says_in_flight_only_while_it_is(world: World) -> None:
-    await world.gate.hold("acme", "order-1", REQUEST.fingerprint())
+    await world.gate.hold([Keyed("acme", "order-1", REQUEST.fingerprint())])
     assert isinstance(await gate_answer(world), InFlight)
-    await world.gate.release("acme", "order-1", b"another request's")
+    await world.gate.release(Keyed("acme", "order-1", b"another request's"))
     assert isinstance(await gate_answer(world), InFlight)
-    await world.gate.release("acme", "order-1", REQUEST.fingerprint())
+    await world.gate.release(Keyed("acme", "order-1", REQUEST.fingerprint()))
     assert await gate_answer(world) == Held()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from holdfast.ports.gate import GateAnswer, Held, InFlight, Known
+from holdfast.ports.gate import Answered, GateAnswer, Held, InFlight, Keyed, Known
 
 
 class MemoryGate:
@@ -14,23 +15,27 @@ class MemoryGate:
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], tuple[bytes, UUID | None]] = {}
 
-    async def hold(self, tenant: str, key: str, fingerprint: bytes) -> GateAnswer:
+    async def hold(self, requests: Sequence[Keyed]) -> list[GateAnswer]:
         """Hold, or say who has it."""
-        entry = self._entries.get((tenant, key))
-        if entry is None:
-            self._entries[tenant, key] = fingerprint, None
-            return Held()
-        seen, job_id = entry
-        return Known(seen, job_id) if job_id else InFlight(seen, timedelta(seconds=1))
+        return list(map(self._hold, requests))
 
-    async def remember(self, tenant: str, key: str, fingerprint: bytes, job_id: UUID) -> None:
-        """Overwrite the hold."""
-        self._entries[tenant, key] = fingerprint, job_id
+    async def remember(self, answers: Sequence[Answered]) -> None:
+        """Overwrite the holds."""
+        for request, job_id in answers:
+            self._entries[request.tenant, request.key] = request.fingerprint, job_id
 
-    async def release(self, tenant: str, key: str, fingerprint: bytes) -> None:
+    async def release(self, request: Keyed) -> None:
         """Delete the hold."""
-        if self._entries.get((tenant, key)) == (fingerprint, None):
-            del self._entries[tenant, key]
+        if self._entries.get((request.tenant, request.key)) == (request.fingerprint, None):
+            del self._entries[request.tenant, request.key]
 
     async def ping(self) -> None:
         """Memory always answers."""
+
+    def _hold(self, request: Keyed) -> GateAnswer:
+        entry = self._entries.get((request.tenant, request.key))
+        if entry is None:
+            self._entries[request.tenant, request.key] = request.fingerprint, None
+            return Held()
+        seen, job_id = entry
+        return Known(seen, job_id) if job_id else InFlight(seen, timedelta(seconds=1))

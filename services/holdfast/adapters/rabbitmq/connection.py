@@ -6,7 +6,6 @@ TCP user timeouts, and announces `connection.blocked` so that a memory alarm is 
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from urllib.parse import unquote, urlsplit
 
@@ -27,8 +26,8 @@ def connect(
     name: str,
     timeout: float = 5.0,
     heartbeat: int = 30,
-    on_blocked: Callable[[str], None] | None = None,
-    on_unblocked: Callable[[], None] | None = None,
+    on_blocked: Callable[[str], object] | None = None,
+    on_unblocked: Callable[[], object] | None = None,
 ) -> amqp.Connection:
     """Connect and check the broker's version; raise BrokerUnavailable. `name` shows in the management UI."""
     parts = urlsplit(url)
@@ -38,7 +37,7 @@ def connect(
         userid=unquote(parts.username or "guest"),
         password=unquote(parts.password or "guest"),
         virtual_host=unquote(parts.path[1:]) or "/",
-        ssl={"context": ssl.create_default_context(), "server_hostname": parts.hostname} if secure else False,
+        ssl={"context": {"check_hostname": True}, "server_hostname": parts.hostname} if secure else False,
         connect_timeout=timeout,
         read_timeout=timeout,
         write_timeout=timeout,

@@ -1,12 +1,14 @@
 """Publish tickets with pipelined confirms.
 
-One thread owns one connection. It writes whatever waits, up to a window of unconfirmed messages, and resolves
-each publication when its ack, nack or return arrives; so a thousand publications cost about one round trip.
+All that asks for a publication in one turn of the event loop is written together, up to a window of unconfirmed
+messages, and each publication is resolved when its ack, nack or return arrives; so a thousand publications cost about
+one round trip. Everything but the opening of a connection happens in the event loop: a thread of its own would wait for
+the interpreter's lock whenever the loop is busy, for milliseconds each time.
 
                  publish()               confirm / nack / return / deadline / connection lost
     caller ───► waiting ───► in flight ───────────────────────────────────────────────► resolved
 
-Invariant: every publication is resolved exactly once, at the latest `timeout` after it was asked for. A message
+Invariant: every publication is resolved exactly once, at the latest about `timeout` after it was asked for. A message
 whose publication failed may still arrive (a late confirm is ignored): consumers claim by (job id, attempt).
 While the broker is away or has blocked us (memory or disk alarm) publications fail at once, and the outbox keeps
 the message.
@@ -15,13 +17,10 @@ the message.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import select
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +29,8 @@ import structlog
 
 from holdfast.adapters.rabbitmq import topology
 from holdfast.adapters.rabbitmq.connection import PASSING, connect
-from holdfast.adapters.rabbitmq.message import encode, message_id
+from holdfast.adapters.rabbitmq.message import Content, encode, message_id
+from holdfast.adapters.rabbitmq.wire import Wire
 from holdfast.domain.envelope import Envelope
 from holdfast.domain.errors import BrokerUnavailable, Unroutable
 from holdfast.telemetry import metrics
@@ -41,157 +41,152 @@ log = structlog.get_logger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds between two attempts to connect: doubled each time, up to the longest."""
-IDLE_TICK = 0.5
-"""Longest sleep of the thread, in seconds: how late a deadline or a heartbeat can be noticed."""
+TICK = 0.5
+"""Seconds between two looks for deadlines and heartbeats: how late they can be noticed."""
+FAREWELL = 1.0
+"""Seconds for closing a connection."""
 
 
 @dataclass(slots=True, eq=False)
 class _Publication:
     envelope: Envelope
+    content: Content
     future: asyncio.Future[None]
-    loop: asyncio.AbstractEventLoop
     asked: float
     """When it was asked for, on the monotonic clock."""
     returned: bool = False
 
 
 class Publisher:
-    """Implements `ports.broker.Broker`. Safe to call from any number of event loops and threads."""
+    """Implements `ports.broker.Broker`. Belongs to the event loop that uses it first."""
 
     def __init__(self, url: str, *, name: str = "holdfast publisher", timeout: float = 5.0, window: int = 500) -> None:
         self._url, self._name, self._timeout, self._window = url, name, timeout, window
         self._waiting: deque[_Publication] = deque()
         self._inflight: dict[int, _Publication] = {}  # by delivery tag, which only grows: oldest first
         self._published = 0  # the delivery tag of the newest message on this channel
-        self._done: list[tuple[_Publication, Exception | None]] = []
         self._away: str | None = None  # why publications fail at once
-        self._connected = threading.Event()
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._start = threading.Lock()
+        self._wire: Wire | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._closed = self._writing = False
         metrics.WINDOW.of().set(window)
         self._told = {result: metrics.PUBLISHED.of(result) for result in Published}
         self._confirm_seconds = metrics.CONFIRM.of()
         self._in_flight, self._usable = Share(metrics.IN_FLIGHT), Share(metrics.CONNECTED)
-
-    # -- the caller's side ------------------------------------------------------------------------------------
 
     async def publish(self, envelope: Envelope) -> None:
         """Queue the message and wait for its confirm."""
         if self._away:
             self._told[Published.LOST].inc()
             raise BrokerUnavailable(self._away)
-        loop = asyncio.get_running_loop()
-        publication = _Publication(envelope, loop.create_future(), loop, time.monotonic())
-        self._ensure_thread()
+        self._start()
+        future = asyncio.get_running_loop().create_future()
+        publication = _Publication(envelope, encode(envelope), future, time.monotonic())
         self._waiting.append(publication)
-        self._wake()
+        self._write_soon()
         await publication.future
 
     async def ping(self) -> None:
         """Wait for the first connection; raise BrokerUnavailable when there is none, or when it is blocked."""
-        self._ensure_thread()
+        self._start()
         end = time.monotonic() + self._timeout
-        while not (self._connected.is_set() or self._away) and time.monotonic() < end:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)  # the thread has no event loop to set an asyncio.Event from
-        if self._away or not self._connected.is_set():
+        while self._wire is None and not self._away and time.monotonic() < end:  # noqa: ASYNC110 - seldom, and once
+            await asyncio.sleep(0.02)
+        if self._away or self._wire is None:
             raise BrokerUnavailable(self._away or "RabbitMQ has not answered yet")
 
     def close(self) -> None:
-        """Fail what waits, close the connection and end the thread."""
-        self._closing.set()
-        if self._thread is not None:
-            self._wake()
-            self._thread.join(timeout=self._timeout)
-        if self._thread is None or not self._thread.is_alive():
-            os.close(self._wake_read)
-            os.close(self._wake_write)
-
-    def _ensure_thread(self) -> None:
-        if self._thread is not None:
-            return
-        with self._start:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="holdfast-publisher", daemon=True)
-                self._thread.start()
-
-    def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # the pipe is full: it is awake enough
-            os.write(self._wake_write, b"x")
-
-    # -- the thread's side ------------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        pause = FIRST_PAUSE
-        while not self._closing.is_set():
-            try:
-                with self._session() as (connection, channel):
-                    pause = FIRST_PAUSE
-                    self._pump(connection, channel)
-            except Exception as error:  # whatever it was, callers wait for an answer and the thread must go on
-                if not isinstance(error, (*PASSING, amqp.AMQPError, BrokerUnavailable)):
-                    log.exception("publisher_failed")
-                self._lose(str(error) or type(error).__name__)
-                self._closing.wait(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
+        """Fail what waits, and close the connection."""
+        self._closed = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+        self._let_go(FAREWELL)
         self._lose("the publisher was closed")
 
-    @contextlib.contextmanager
-    def _session(self) -> Iterator[tuple[amqp.Connection, amqp.Channel]]:
+    # -- the connection ---------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep_connected(), context=Context())  # it is about no one job
+
+    async def _keep_connected(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                connection, channel = await self._opened()
+                self._wire = Wire(connection, channel, self._confirmed)
+                self._published, self._away, pause = 0, None, FIRST_PAUSE
+                self._usable.set(1)
+                self._write()
+                await self._watch(self._wire)
+            except Exception as error:  # whatever it was, callers wait for an answer and the next connection may hold
+                if not isinstance(error, (*PASSING, amqp.AMQPError, BrokerUnavailable)):
+                    log.exception("publisher_failed")
+                self._let_go()
+                self._lose(str(error) or type(error).__name__)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _opened(self) -> tuple[amqp.Connection, amqp.Channel]:
+        """A connection, opened in a thread; what waits for it is held to its deadline meanwhile."""
+        opening = asyncio.ensure_future(asyncio.to_thread(self._open, asyncio.get_running_loop()))
+        while not (await asyncio.wait({opening}, timeout=TICK))[0]:
+            self._expire()
+        return opening.result()
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> tuple[amqp.Connection, amqp.Channel]:
         connection = connect(
-            self._url, name=self._name, timeout=self._timeout, on_blocked=self._blocked, on_unblocked=self._unblocked
+            self._url,
+            name=self._name,
+            timeout=self._timeout,
+            on_blocked=lambda reason: loop.call_soon_threadsafe(self._blocked, reason),
+            on_unblocked=lambda: loop.call_soon_threadsafe(self._unblocked),
         )
         try:
             channel = connection.channel()
             topology.declare(channel)
             channel.confirm_select()
-            channel.events["basic_ack"].add(self._acked)
-            channel.events["basic_nack"].add(self._nacked)
             channel.events["basic_return"].add(self._returned)
-            self._published, self._away = 0, None
-            self._connected.set()
-            self._usable.set(1)
-            yield connection, channel
-            connection.close()
-        finally:
-            self._connected.clear()
+            if self._closed:
+                raise BrokerUnavailable("the publisher was closed")
+        except BaseException:
             connection.collect()
+            raise
+        return connection, channel
 
-    def _pump(self, connection: amqp.Connection, channel: amqp.Channel) -> None:
-        """Write, read and expire until the connection breaks or the publisher is closed."""
-        while not self._closing.is_set():
-            self._write(channel)
-            self._in_flight.set(len(self._inflight))
-            self._read(connection, wait=IDLE_TICK if not self._ready_to_write() else 0.0)
+    async def _watch(self, wire: Wire) -> None:
+        """Hold publications to their deadlines until the connection is lost; raise what it was lost of."""
+        while not wire.lost.done():
+            await asyncio.wait({wire.lost}, timeout=TICK)
             self._expire()
-            self._resolve()
-            connection.heartbeat_tick()
+            wire.beat()
+        wire.lost.result()
 
-    def _ready_to_write(self) -> bool:
-        return bool(self._waiting) and len(self._inflight) < self._window and self._away is None
+    def _let_go(self, farewell: float | None = None) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close(farewell)
 
-    def _write(self, channel: amqp.Channel) -> None:
-        while self._ready_to_write():
+    # -- publications -----------------------------------------------------------------------------------------
+
+    def _write_soon(self) -> None:
+        """Write at the end of this turn of the event loop, with whatever else comes in it."""
+        if not self._writing and self._wire is not None:
+            self._writing = True
+            asyncio.get_running_loop().call_soon(self._write)
+
+    def _write(self) -> None:
+        self._writing = False
+        wire = self._wire
+        if wire is None or self._away:
+            return
+        while self._waiting and len(self._inflight) < self._window:
             publication = self._waiting.popleft()
-            envelope = publication.envelope
             self._published += 1
             self._inflight[self._published] = publication
-            channel.basic_publish(encode(envelope), envelope.route.exchange, envelope.route.routing_key, mandatory=True)
-
-    def _read(self, connection: amqp.Connection, wait: float) -> None:
-        poll = select.poll()
-        poll.register(connection.sock, select.POLLIN)
-        poll.register(self._wake_read, select.POLLIN)
-        readable = {descriptor for descriptor, _ in poll.poll(wait * 1000)}
-        if self._wake_read in readable:
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._wake_read, 65536)
-        if connection.sock.fileno() not in readable:
-            return
-        with contextlib.suppress(TimeoutError):  # nothing more to read now; half a frame stays buffered
-            while True:
-                connection.drain_events(timeout=0)
+            wire.publish(publication.envelope.route, publication.content)
+        self._in_flight.set(len(self._inflight))
+        wire.flush()
 
     def _expire(self) -> None:
         """Fail what is past its deadline; a connection that confirms nothing for so long is given up."""
@@ -202,20 +197,22 @@ class Publisher:
         if oldest is not None and oldest.asked <= too_old:
             raise BrokerUnavailable(f"RabbitMQ did not confirm a message within {self._timeout:g} s")
 
-    def _acked(self, tag: int, multiple: bool) -> None:
+    def _confirmed(self, tag: int, multiple: bool, ack: bool) -> None:
+        now = time.monotonic()
         for publication in self._take(tag, multiple):
-            if publication.returned:
+            if not ack:
+                error = BrokerUnavailable("RabbitMQ refused the message: its queue is full or not available")
+                self._finish(publication, error, Published.NACKED)
+            elif publication.returned:
                 key = publication.envelope.route.routing_key
-                error = Unroutable(f"no queue is bound for {key!r}; run `holdfast topology apply`")
-                self._finish(publication, error, Published.RETURNED)
+                unroutable = Unroutable(f"no queue is bound for {key!r}; run `holdfast topology apply`")
+                self._finish(publication, unroutable, Published.RETURNED)
             else:
                 self._finish(publication, None, Published.CONFIRMED)
-                self._confirm_seconds.observe(time.monotonic() - publication.asked)
-
-    def _nacked(self, tag: int, multiple: bool) -> None:
-        for publication in self._take(tag, multiple):
-            error = BrokerUnavailable("RabbitMQ refused the message: its queue is full or not available")
-            self._finish(publication, error, Published.NACKED)
+                self._confirm_seconds.observe(now - publication.asked)
+        self._in_flight.set(len(self._inflight))
+        if self._waiting:
+            self._write_soon()
 
     def _returned(self, _error: Exception, _exchange: str, _key: str, message: Any) -> None:
         returned = message.properties.get("message_id")
@@ -243,33 +240,18 @@ class Publisher:
     def _lose(self, why: str) -> None:
         """Nothing in flight or waiting can be known to have arrived."""
         self._away = why
-        for publication in (*self._inflight.values(), *self._waiting):
-            self._finish(publication, BrokerUnavailable(why))
+        lost = [*self._inflight.values(), *self._waiting]
         self._inflight.clear()
         self._waiting.clear()
+        for publication in lost:
+            self._finish(publication, BrokerUnavailable(why))
         self._in_flight.set(0)
         self._usable.set(0)
-        self._resolve()
 
     def _finish(self, publication: _Publication, error: Exception | None, result: Published = Published.LOST) -> None:
-        self._done.append((publication, error))
         self._told[result].inc()
-
-    def _resolve(self) -> None:
-        """Tell the callers, one wake-up for each event loop."""
-        done, self._done = self._done, []
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Publication, Exception | None]]] = {}
-        for publication, error in done:
-            by_loop.setdefault(publication.loop, []).append((publication, error))
-        for loop, batch in by_loop.items():
-            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
-                loop.call_soon_threadsafe(_tell, batch)
-
-
-def _tell(batch: list[tuple[_Publication, Exception | None]]) -> None:
-    for publication, error in batch:
         if publication.future.done():
-            continue
+            return
         if error is None:
             publication.future.set_result(None)
         else:
