@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from holdfast.api.shedding import BATCH_WEIGHT, Shedding
-from holdfast.domain.concurrency import BURST, FIRST
+from holdfast.domain.concurrency import BURST, FIRST, LATE
 
 Sent = list[Message]
 
@@ -87,8 +87,8 @@ async def filled(shedding: Shedding, count: int, **options: Any) -> list[asyncio
 
 
 def overload(shedding: Shedding) -> None:
-    """As if what is under way had been so for a while."""
-    shedding._limit._changed = 0.0
+    """As if callbacks had been late for a while, though not so late that the limit shrinks."""
+    shedding._limit._lateness = LATE
 
 
 async def test_past_the_limit_a_submit_is_refused_unread_with_a_time_to_come_back(

@@ -45,12 +45,12 @@ class Shedding:
             return
         weight = _weight(scope)
         self._watch_turns()
-        if not self._limit.has_room(weight, time.monotonic()):
+        if not self._limit.has_room(weight):
             await self._refuse(scope, send)
             return
         body = await _body(receive)
         now = time.monotonic()
-        if not self._limit.has_room(weight, now):  # it may have been long on its way
+        if not self._limit.has_room(weight):  # it may have been long on its way
             await self._refuse(scope, send)
             return
 
@@ -58,13 +58,13 @@ class Shedding:
             return body.popleft() if body else await receive()
 
         self._crowd.count(now, admitted=True)
-        self._limit.begin(weight, now)
+        self._limit.begin(weight)
         under_way = self._limit.under_way
         try:
             await self._app(scope, replay, send)
         finally:
             end = time.monotonic()
-            self._limit.end(weight, end)
+            self._limit.end(weight)
             if weight == 1:  # a batch takes as long as it is large
                 self._limit.answered(end - now, under_way, end)
 

@@ -11,12 +11,13 @@ than they did at best of late wait in some other queue, which more requests woul
 slow for everybody, also when little is under way, is no reason to take less: its commits are shared. Both are averages
 of the last few, for a machine that is busy with something else makes single ones late.
 
-Time to spare is time with nothing under way. Like CoDel this tells a standing queue from a passing one: what a process
-that is idle now and then can work off in a moment it should take. How large a burst may be, and how quickly the limit
-shrinks, decide how long the first answers of an overload take. The numbers come from a simulation of an event loop that
-is offered three times what it can do, from one moment to the next (tests/unit/domain/event_loop_simulation.py): with
-these the slowest percent of twenty seconds' answers took 45 ms, and of the refusals 8; with a burst of 128 it was 250
-and 44 ms. The price: at half of its capacity the process refuses one request in a thousand, at 80 % two in a hundred.
+A process whose callbacks have their turn at once has time to spare, however much is under way: most of an answer is
+waiting, for Redis, for a commit, for a confirm. Like CoDel this tells a standing queue from a passing one: what can be
+worked off in a moment should be taken. How large a burst may be, and how quickly the limit shrinks, decide how long the
+first answers of an overload take. The numbers come from a simulation of an event loop that is offered three times what
+it can do, from one moment to the next (tests/unit/domain/event_loop_simulation.py): with these the slowest percent of
+ten seconds' answers took 40 ms, and of the refusals 6; with twice as much time to spare it was 53 and 8 ms. The price:
+at half of its capacity the process refuses nobody, at 80 % one request in a hundred.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from dataclasses import dataclass
 
 LEAST, FIRST, MOST = 8.0, 16.0, 256.0
 """The bounds of the limit, and where it begins."""
-BURST = 32.0
+BURST = 64.0
 """What may be under way while there is time to spare."""
-LATE = 0.002
-"""Seconds that callbacks may wait for their turn."""
+LATE, SPARE = 0.002, 0.0005
+"""Seconds that callbacks may wait for their turn, and that they wait at most where there is time to spare."""
 SLOW, TIMES = 0.05, 2.0
 """Answers are slow that take so many seconds, and so many times as long as at best."""
 FEW = 1 / 8
@@ -39,8 +40,6 @@ PAUSE = 0.02
 """Seconds between two shrinkings: what it takes to see what the last one did."""
 REMEMBERED = 10.0
 """Seconds for which the best is remembered at least; twice that at most."""
-BUSY, LATELY = 0.9, 0.03
-"""The part of its time, over about so many seconds, in which a process with time to spare has something under way."""
 LONGEST = 10
 """Seconds that a caller is sent away at most."""
 
@@ -51,8 +50,6 @@ class ConcurrencyLimit:
 
     limit: float = FIRST
     under_way: int = 0
-    _busy: float = 0.0
-    _changed: float = 0.0
     _lateness: float = 0.0
     _answer: float = 0.0
     _best: float = math.inf
@@ -60,23 +57,17 @@ class ConcurrencyLimit:
     _since: float = -math.inf
     _shrunk: float = -math.inf
 
-    def has_room(self, weight: int, now: float) -> bool:
+    def has_room(self, weight: int) -> bool:
         """Whether a request that counts for so many may begin. One that is alone may, whatever it counts for."""
-        if self.under_way == 0:
-            return True
-        limit = self.limit if self._busy_until(now) > BUSY else max(BURST, self.limit)
-        return self.under_way + weight <= limit
+        limit = self.limit if self._lateness > SPARE else max(BURST, self.limit)
+        return self.under_way == 0 or self.under_way + weight <= limit
 
-    def begin(self, weight: int, now: float) -> None:
+    def begin(self, weight: int) -> None:
         """A request begins."""
-        if self.under_way == 0:
-            self._busy, self._changed = self._busy_until(now), now
         self.under_way += weight
 
-    def end(self, weight: int, now: float) -> None:
+    def end(self, weight: int) -> None:
         """It ended, whichever way."""
-        if self.under_way == weight:
-            self._busy, self._changed = self._busy_until(now), now
         self.under_way -= weight
 
     def answered(self, took: float, under_way: int, now: float) -> None:
@@ -99,11 +90,6 @@ class ConcurrencyLimit:
     def _shrink(self, now: float) -> None:
         if now - self._shrunk >= PAUSE:
             self.limit, self._shrunk = max(LEAST, self.limit * SHRINK), now
-
-    def _busy_until(self, now: float) -> float:
-        """The part of the time with something under way, the last `LATELY` seconds weighing most."""
-        fading = math.exp(-(now - self._changed) / LATELY)
-        return self._busy * fading + (1 - fading if self.under_way else 0.0)
 
 
 @dataclass(slots=True)

@@ -5,51 +5,41 @@ from __future__ import annotations
 import pytest
 from event_loop_simulation import CAPACITY, Simulation, milliseconds
 
-from holdfast.domain.concurrency import BURST, BUSY, FIRST, LATE, LEAST, LONGEST, MOST, PAUSE, ConcurrencyLimit, Crowd
+from holdfast.domain.concurrency import BURST, FIRST, LATE, LEAST, LONGEST, MOST, PAUSE, SPARE, ConcurrencyLimit, Crowd
 
 
-def standing(under_way: int, since: float = 0.0) -> ConcurrencyLimit:
-    """A process that has had so much under way for a while."""
+def limit_with(under_way: int, *, lateness: float) -> ConcurrencyLimit:
+    """A process that has so much under way, and whose callbacks have been so late for a while."""
     limit = ConcurrencyLimit()
-    limit.begin(under_way, since)
+    limit.begin(under_way)
+    for _ in range(100):
+        limit.turned(lateness, 0.0)
     return limit
 
 
 def test_a_standing_queue_is_held_to_the_limit() -> None:
-    limit = standing(int(FIRST))
-    assert not limit.has_room(1, 1.0)
-    limit.end(1, 1.0)
-    assert limit.has_room(1, 1.0)
+    limit = limit_with(int(FIRST), lateness=LATE * 0.9)
+    assert not limit.has_room(1)
+    limit.end(1)
+    assert limit.has_room(1)
 
 
-def test_a_burst_on_a_process_with_time_to_spare_is_let_in() -> None:
-    limit = standing(int(BURST) - 1)
-    assert limit.has_room(1, 0.02)
-    assert not limit.has_room(2, 0.02)
-    assert not limit.has_room(1, 1.0), "it has not been worked off"
-
-
-def test_a_process_that_is_idle_now_and_then_has_time_to_spare() -> None:
-    limit, now = ConcurrencyLimit(limit=LEAST), 0.0
-    for _ in range(200):
-        limit.begin(1, now)
-        limit.end(1, now + 0.008)
-        now += 0.01
-    limit.begin(20, now)
-    assert limit.has_room(1, now), f"busy for 80 % of its time, which is less than {BUSY:.0%}"
+def test_a_burst_on_a_process_with_time_to_spare_is_let_in_however_long_its_answers_wait_for_others() -> None:
+    limit = limit_with(int(BURST) - 1, lateness=SPARE / 2)
+    assert limit.has_room(1)
+    assert not limit.has_room(2)
 
 
 def test_a_moment_with_nothing_under_way_does_not_end_an_overload() -> None:
-    limit = standing(20)
-    limit.limit = 10.0
-    limit.end(20, 1.0)
-    limit.begin(20, 1.0005)
-    assert not limit.has_room(1, 1.0005)
+    limit = limit_with(int(FIRST), lateness=LATE * 0.9)
+    limit.end(int(FIRST))
+    limit.begin(int(FIRST))
+    assert not limit.has_room(1)
 
 
 def test_what_is_alone_has_room_whatever_it_counts_for() -> None:
     limit = ConcurrencyLimit(limit=LEAST)
-    assert limit.has_room(1000, 0.0)
+    assert limit.has_room(1000)
 
 
 def test_the_limit_shrinks_while_callbacks_are_late_but_once_for_what_is_one_cause() -> None:
@@ -127,7 +117,7 @@ def test_a_process_that_is_offered_three_times_what_it_can_do_answers_in_time_an
     process.run(20.0)
     assert milliseconds(process.accepted, 0.99) < 50
     assert milliseconds(process.refused, 0.99) < 10
-    assert len(process.accepted) / 20 > CAPACITY / 3, "the rest of its time it refuses"
+    assert len(process.accepted) / 20 > CAPACITY / 5, "the rest of its time it refuses"
 
 
 def test_the_simulation_without_a_limit_answers_nobody_in_time() -> None:
@@ -136,7 +126,7 @@ def test_the_simulation_without_a_limit_answers_nobody_in_time() -> None:
     assert milliseconds(process.accepted, 0.5) > 1000
 
 
-@pytest.mark.parametrize(("load", "at_most"), [(0.3, 0.0), (0.5, 0.002), (0.8, 0.05)])
+@pytest.mark.parametrize(("load", "at_most"), [(0.3, 0.0), (0.5, 0.002), (0.8, 0.03)])
 def test_below_its_capacity_a_process_refuses_next_to_nobody(load: float, at_most: float) -> None:
     process = Simulation(ConcurrencyLimit(), rate=load * CAPACITY)
     process.run(20.0)
