@@ -9,6 +9,7 @@ import ssl
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from struct import Struct
 from urllib.parse import urlsplit
 
 import amqp
@@ -89,6 +90,26 @@ async def test_publications_survive_the_loss_of_the_connection(broker: Settings,
     finally:
         publisher.close()
         proxy.close()
+        channel.queue_purge(work_queue("custom"))
+
+
+async def test_a_connection_that_rabbitmq_takes_leave_of_is_made_anew(broker: Settings, channel: amqp.Channel) -> None:
+    publisher = Publisher(broker.rabbitmq_url.get_secret_value())
+    try:
+        await publisher.publish(ticket(to_work("custom")))
+        assert publisher._wire is not None
+        first = publisher._wire
+        # What RabbitMQ says when it is stopped, or when somebody closes the connection in its management.
+        payload = Struct(">HHH").pack(10, 50, 320) + b"\x07goodbye" + b"\x00" * 4
+        first._in += Struct(">BHI").pack(1, 0, len(payload)) + payload + b"\xce"
+        first._readable()
+        async with asyncio.timeout(20.0):
+            while publisher._wire in {first, None}:
+                await asyncio.sleep(0.02)
+        await publisher.publish(ticket(to_work("custom")))
+        await publisher.ping()
+    finally:
+        publisher.close()
         channel.queue_purge(work_queue("custom"))
 
 

@@ -46,12 +46,13 @@ class Wire:
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[None] = self._loop.create_future()
         self._socket, self._transport = connection.sock, connection.transport
+        self._number = self._socket.fileno()  # py-amqp closes the socket by itself when RabbitMQ says goodbye
         self._out, self._in, self._at, self._stuck = bytearray(), bytearray(), 0, False
         self._methods: dict[Route, bytes] = {}
         self._write_blocking = self._transport._write
         self._transport._write, self._transport._read = self._out.extend, self._take
         self._socket.setblocking(False)
-        self._loop.add_reader(self._socket, self._readable)
+        self._loop.add_reader(self._number, self._readable)
         self._loop.call_soon(self._readable)  # what TLS has decrypted already makes no socket readable
 
     def publish(self, route: Route, content: Content) -> None:
@@ -69,7 +70,7 @@ class Wire:
                 del self._out[: self._socket.send(self._out)]
         except _NOT_NOW:
             self._stuck = True
-            self._loop.add_writer(self._socket, self._writable)
+            self._loop.add_writer(self._number, self._writable)
         except OSError as error:
             self._lose(error)
 
@@ -83,11 +84,11 @@ class Wire:
 
     def close(self, farewell: float | None = None) -> None:
         """Close the connection; with a farewell take leave of RabbitMQ first, which may take so many seconds."""
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
-        alive = not self.lost.done()
-        self.lost.cancel()
-        if alive and farewell is not None:
+        if not self.lost.cancel():
+            self._connection.collect()
+            return
+        self._stop_looking()
+        if farewell is not None:
             with contextlib.suppress(Exception):  # it is over either way
                 self._socket.settimeout(farewell)
                 self._transport._write, self._transport._read_buffer = self._write_blocking, bytes(self._in[self._at :])
@@ -106,7 +107,7 @@ class Wire:
         return b"%b%b\xce" % (_frame.pack(kind, self._channel, len(payload)), payload)
 
     def _writable(self) -> None:
-        self._loop.remove_writer(self._socket)
+        self._loop.remove_writer(self._number)
         self._stuck = False
         self.flush()
 
@@ -159,8 +160,11 @@ class Wire:
         return data
 
     def _lose(self, error: Exception) -> None:
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
         if not self.lost.done():
             self.lost.set_exception(error)
             self.lost.exception()  # seen, also when nobody looks any more
+            self._stop_looking()
+
+    def _stop_looking(self) -> None:
+        self._loop.remove_reader(self._number)
+        self._loop.remove_writer(self._number)
