@@ -63,7 +63,7 @@ class Refusals:
 
 
 @contextmanager
-def platform(sandbox: Sandbox, *members: str, **overrides: Any) -> Iterator[Platform]:
+def platform(sandbox: Sandbox, *members: str, niceness: int = 0, **overrides: Any) -> Iterator[Platform]:
     """One api, and what else is named, without rate limits and with room for any backlog."""
     given = sandbox.addresses()
     names = ("postgres_url", "rabbitmq_url", "rabbitmq_management_url", "redis_url")
@@ -82,7 +82,7 @@ def platform(sandbox: Sandbox, *members: str, **overrides: Any) -> Iterator[Plat
         for member in ("api", *members):
             process = running.start(member).process
             if member != "api":
-                os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+                os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
         running.wait_ready()
         yield running
     finally:

@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     say(f"load average {load:.2f}; for figures that mean something nothing else should run")
     with sandbox() as place:
         say(f"sandbox in {place.home}")
-        with phases.platform(place, "worker-webhook", shed_load=False) as running:
+        with phases.platform(place, "worker-webhook", niceness=phases.NICENESS, shed_load=False) as running:
             usual = phases.quiet(running.url)
             say(f"quiet: median {usual:.1f} ms")
             base = phases.sustained(running.url, options.seconds / 2)
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
             recovered_plain = phases.recovery(running.url, usual)
             say(f"{FACTOR} times as much, without shedding: {_line(plain)}; as usual {recovered_plain:.1f} s later")
             phases.audit(running, plain)
-        with phases.platform(place, "worker-webhook") as running:
+        with phases.platform(place, "worker-webhook", niceness=phases.NICENESS) as running:
             phases.quiet(running.url)
             shed = phases.overload(running.url, rate, options.seconds)
             recovered = phases.recovery(running.url, usual)

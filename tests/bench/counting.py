@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-import amqp
 import asyncpg
 from redis.asyncio.connection import AbstractConnection
+
+from holdfast.adapters.rabbitmq.message import Content
+from holdfast.adapters.rabbitmq.wire import Wire
+from holdfast.domain.topology import Route
 
 GREETINGS = (b"HELLO", b"AUTH", b"SELECT", b"CLIENT")
 
@@ -94,7 +97,7 @@ class Trips:
 def trips(monkeypatch: Any) -> Iterator[Trips]:
     """Count whatever this process says to the services. Enter it before anything is connected."""
     seen = Trips()
-    create, send, publish = asyncpg.create_pool, AbstractConnection.send_packed_command, amqp.Channel.basic_publish
+    create, send, publish = asyncpg.create_pool, AbstractConnection.send_packed_command, Wire.publish
 
     def pool(*given: Any, init: Any = None, **options: Any) -> Any:
         async def watched(connection: Any) -> None:
@@ -113,12 +116,12 @@ def trips(monkeypatch: Any) -> Iterator[Trips]:
         seen.asked += not any(greeting in told for greeting in GREETINGS)
         return await send(self, words, *given, **options)
 
-    def message(self: Any, body: Any, exchange: str = "", *given: Any, **options: Any) -> Any:
-        seen.messages[exchange] += 1
-        return publish(self, body, exchange, *given, **options)
+    def message(self: Wire, route: Route, content: Content) -> None:
+        seen.messages[route.exchange] += 1
+        publish(self, route, content)
 
     with monkeypatch.context() as patched:
         patched.setattr(asyncpg, "create_pool", pool)
         patched.setattr(AbstractConnection, "send_packed_command", command)
-        patched.setattr(amqp.Channel, "basic_publish", message)
+        patched.setattr(Wire, "publish", message)
         yield seen
