@@ -13,6 +13,8 @@ WITH := set -a; . "$(HOLDFAST_HOME)/env"; set +a;
 export HOLDFAST_EGRESS_ALLOW ?= ["127.0.0.0/8"]
 PYTEST := $(BIN)/python -m pytest
 MEASURING := tests:tests/chaos:loadtest:examples/demo
+# Two to four processes share the tests, a file each; every process has databases of its own.
+SHARED := -n auto --maxprocesses 4 --dist loadfile
 
 ##@ Try it
 
@@ -65,7 +67,7 @@ wipe: ## Stop everything and remove it: services, data, virtual environment
 
 .PHONY: test
 test: services chromium ## Run every test against real RabbitMQ, Redis and PostgreSQL
-	@$(WITH) $(PYTEST) $(ARGS)
+	@$(WITH) $(PYTEST) $(SHARED) $(ARGS)
 
 .PHONY: test-unit
 test-unit: setup ## Run the tests that need no service

@@ -27,10 +27,34 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SERVICES = ("HOLDFAST_POSTGRES_URL", "HOLDFAST_RABBITMQ_URL", "HOLDFAST_RABBITMQ_MANAGEMENT_URL", "HOLDFAST_REDIS_URL")
 
 
+def pytest_configure() -> None:
+    """The width of the terminal is not what the tests are about; pytest-xdist hands it to its processes."""
+    os.environ.pop("COLUMNS", None)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Filters by what they ask for, sets in order, text as UTF-8: processes that share the tests call them the same."""
+    match val:
+        case dict():
+            name = "&".join(map(str, val)) or "all"
+        case set():
+            name = "|".join(sorted(map(str, val))) or "none"
+        case str():
+            name = val
+        case _:
+            return None
+    return name if name.isprintable() else ascii(name)[1:-1]
+
+
 @pytest.fixture(scope="session")
-def services() -> dict[str, str]:
-    """The URLs of the services, checked to answer; start them with `python3 infra/sandbox up`."""
+def services(worker_id: str) -> dict[str, str]:
+    """The URLs of the services, checked to answer; start them with `python3 infra/sandbox up`.
+
+    Each of the processes that share the tests has a Redis database of its own.
+    """
     found = {name: os.environ[name] for name in SERVICES if name in os.environ}
+    if worker_id != "master" and (redis := found.get("HOLDFAST_REDIS_URL")):
+        found["HOLDFAST_REDIS_URL"] = urlsplit(redis)._replace(path=f"/{worker_id.removeprefix('gw')}").geturl()
     missing = [name for name in SERVICES if name not in found]
     if missing:
         _absent(f"{', '.join(missing)} not set: run `make test`, which starts the services")

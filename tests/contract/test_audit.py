@@ -104,7 +104,6 @@ async def test_entries_come_newest_first_and_by_pages(audit: Audit) -> None:
         ({"until": datetime.now(UTC) - timedelta(days=1)}, set()),
         ({"since": datetime.now(UTC) + timedelta(days=1)}, set()),
     ],
-    ids=str,
 )
 async def test_entries_are_filtered(audit: Audit, query: dict[str, Any], expected: set[str]) -> None:
     replay = make_entry(target="letter-1")

@@ -114,7 +114,6 @@ async def test_letters_come_newest_first_and_by_pages(stores: Stores) -> None:
         ({"since": NOW - 3 * DAY, "until": NOW - DAY}, {"old"}),
         ({"tenant": "nobody"}, set()),
     ],
-    ids=str,
 )
 async def test_letters_are_filtered(stores: Stores, query: dict[str, Any], expected: set[str]) -> None:
     letters = {
@@ -254,7 +253,6 @@ async def test_the_most_frequent_group_comes_first_up_to_the_limit(stores: Store
         ({"replayable": True}, {}),
         ({"tenant": "nobody"}, {}),
     ],
-    ids=str,
 )
 async def test_groups_are_of_the_letters_that_match(
     stores: Stores, query: dict[str, Any], expected: dict[str, int]

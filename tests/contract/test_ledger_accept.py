@@ -138,7 +138,6 @@ async def test_jobs_are_listed_newest_first_and_by_pages(stores: Stores) -> None
         ({"tag": 'a\\b"c'}, {"tagged"}),
         ({"tag": "red", "state": JobState.SCHEDULED}, set()),
     ],
-    ids=str,
 )
 async def test_jobs_are_filtered(stores: Stores, query: dict[str, object], expected: set[str]) -> None:
     await stores.ledger.accept(
