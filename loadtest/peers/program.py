@@ -1,6 +1,7 @@
 """The program: every side in turn, several rounds, then the report. Exit code 1 when a count did not add up.
 
-A visit that is done is kept in `out/peers/visits.json`; `--resume` goes on from there.
+A visit that is done is kept in `out/peers/visits.json`. `--resume` goes on from the last whole round: the ratios of one
+that was cut in two would compare different times.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -29,6 +31,7 @@ from .roster import PEERS
 from .visit import Figures, Scale, visit
 
 HOLDFAST = "holdfast"
+EVERYBODY = (HOLDFAST, *(peer.name for peer in PEERS))
 OUT = Path("out") / "peers"
 FULL, SHORT = Scale(), Scale(seconds=3, noops=3_000, webhooks=1_000)
 ANSWERS_AFTER = 0.050
@@ -38,13 +41,14 @@ ANSWERS_AFTER = 0.050
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure what the arguments describe."""
     options = _parser().parse_args(argv)
+    options.only = options.only or list(EVERYBODY)
     say, load = clock(), round(os.getloadavg()[0], 1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the sandbox is wiped
     say(f"load average {load}: nothing else should run")
     programs = environment.ensure()
     with sandbox() as place:
         say(f"sandbox in {place.home}")
-        visits = Visits(OUT / "visits.json", resume=options.resume)
+        visits = Visits(OUT / "visits.json", len(options.only), resume=options.resume)
         try:
             _rounds(place, programs, visits, options, say)
         except BaseException:
@@ -63,9 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 class Visits:
     """What each side did in each round, kept in a file after each visit."""
 
-    def __init__(self, file: Path, *, resume: bool) -> None:
+    def __init__(self, file: Path, sides: int, *, resume: bool) -> None:
+        """`sides` are visited in a whole round."""
         self._file = file
-        self.kept: dict[str, Figures] = json.loads(file.read_text()) if resume and file.exists() else {}
+        kept: dict[str, Figures] = json.loads(file.read_text()) if resume and file.exists() else {}
+        done = Counter(label.partition("/")[0] for label in kept)
+        self.kept = {label: it for label, it in kept.items() if done[label.partition("/")[0]] == sides}
 
     def keep(self, name: str, found: Figures) -> None:
         """Remember one."""
@@ -81,13 +88,14 @@ class Visits:
 def _rounds(place: Sandbox, programs: Path, visits: Visits, options: argparse.Namespace, say: Say) -> None:
     scale = SHORT if options.short else FULL
     scale = replace(scale, processes=options.processes)
-    names = options.only or [HOLDFAST, *(peer.name for peer in PEERS)]
     (port,) = own_ports(1)
     receiver = f"http://127.0.0.1:{port}"
     arguments = (str(port), "127.0.0.1", "--after", str(ANSWERS_AFTER))
     with serving(place.root, "sick.receiver", *arguments, answers=f"{receiver}/count/none"):
         for number in range(1, options.rounds + 1):
-            for name in names if number % 2 else reversed(names):  # whoever is first meets the coolest machine
+            for name in (
+                options.only if number % 2 else reversed(options.only)
+            ):  # whoever is first meets the coolest machine
                 label = f"{number}/{name}"
                 if "enqueue" in visits.kept.get(label, {}):
                     continue
@@ -118,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=2, help="of each api, and workers that settle no-ops")
     parser.add_argument("--short", action="store_true", help="fewer jobs: a look, not a measurement")
-    parser.add_argument("--only", action="append", choices=[HOLDFAST, *(peer.name for peer in PEERS)])
-    parser.add_argument("--resume", action="store_true", help="go on with the visits of a run that was ended")
+    parser.add_argument("--only", action="append", choices=EVERYBODY)
+    parser.add_argument("--resume", action="store_true", help="go on from the last whole round of a run that was ended")
     parser.add_argument("--publish", action="store_true", help="write docs/performance/ and docs/performance.md")
     return parser

@@ -48,7 +48,9 @@ def markdown(found: Results) -> str:
             f"{measured(found)} Medians of {rounds} rounds; in brackets how many times as fast Holdfast is (least and "
             f"most of a round). {honest}",
             table(("", *MEASURES.values()), _speeds(found)),
-            table(("", *(f"{name}: of that api, workers" for name in MEASURES)), _costs(found)),
+            "CPU of a job in µs: of everything on the server's side, and of it api and workers. What else the machine "
+            "does moves it less than a rate.",
+            table(("", *MEASURES), _costs(found)),
             table(("", "settings", "not guaranteed: that …"), _promises()),
         ]
     )
@@ -103,7 +105,7 @@ def _costs(found: Results) -> Iterator[list[str]]:
             spent = [visit[name]["cpu us"] for visit in visits]
             if spent:
                 whole, own = median(sum(it.values()) for it in spent), median(it["own"] for it in spent)
-                cells.append(f"{number(whole)} µs of CPU a job, {number(own)} µs")
+                cells.append(f"{number(whole)}, of it {number(own)}")
         yield [title, *(cells or ["failed"] * len(MEASURES))]
 
 
