@@ -110,7 +110,7 @@ def _rounds(place: Sandbox, programs: Path, visits: Visits, options: argparse.Na
 
 def _side(place: Sandbox, name: str, programs: Path, processes: int) -> AbstractContextManager[sides.Side]:
     if name == HOLDFAST:
-        return sides.holdfast(place)
+        return sides.holdfast(place, processes)
     return sides.peer(place, next(peer for peer in PEERS if peer.name == name), programs, processes)
 
 

@@ -45,9 +45,8 @@ class Side(Protocol):
     """A stack under test, whose api is up. Its queues and its notes are empty at first."""
 
     name: str
-    path: str
-    """Where the api takes jobs."""
-    url: str
+    urls: Sequence[str]
+    """Where each of its apis takes jobs."""
 
     def body(self, kind: str, payload: str) -> str:
         """The request for one job."""
@@ -76,14 +75,20 @@ class HoldfastSide:
     """Holdfast. It sheds nothing and limits nothing here, for no peer does."""
 
     running: Platform
+    ports: Sequence[int] = ()
+    """Of the apis besides the first one."""
     name: str = "holdfast"
-    path: str = "/v1/jobs"
     kinds: dict[str, str] = field(default_factory=lambda: {NOOP: "custom.noop", WEBHOOK: "webhook.dispatch"})
 
     @property
     def url(self) -> str:
-        """Of its api."""
+        """Of its first api."""
         return self.running.url
+
+    @property
+    def urls(self) -> Sequence[str]:
+        """A port for each api process: what a load balancer has in front of it."""
+        return [f"http://127.0.0.1:{port}/v1/jobs" for port in (self.running.port, *self.ports)]
 
     def body(self, kind: str, payload: str) -> str:
         """As documented."""
@@ -130,11 +135,15 @@ class HoldfastSide:
 
 
 @contextmanager
-def holdfast(place: Sandbox) -> Iterator[Side]:
-    """Its api, over an empty ledger."""
+def holdfast(place: Sandbox, processes: int) -> Iterator[Side]:
+    """Its apis, over an empty ledger."""
     with platform(place, shed_load=False, egress_allow=("127.0.0.0/8",)) as running:
         query(running.settings.postgres_url.get_secret_value(), "TRUNCATE jobs, attempts, outbox, dead_letters")
-        yield HoldfastSide(running)
+        ports = own_ports(processes - 1)
+        for number, port in enumerate(ports, 2):
+            running.start(f"api-{number}", command="api", api_port=port)
+            eventually(lambda port=port: _answers(f"http://127.0.0.1:{port}"), within=STARTING)
+        yield HoldfastSide(running, ports)
 
 
 @dataclass(slots=True)
@@ -147,7 +156,6 @@ class PeerSide:
     broker: str
     waiting: Callable[[], int]
     port: int
-    path: str = "/jobs"
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -159,6 +167,11 @@ class PeerSide:
     def url(self) -> str:
         """Of its api."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def urls(self) -> Sequence[str]:
+        """One port: uvicorn's processes share it."""
+        return [f"{self.url}/jobs"]
 
     def body(self, kind: str, payload: str) -> str:
         """As `stacks.web` reads it."""
