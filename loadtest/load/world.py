@@ -130,7 +130,9 @@ def drain(here: World, jobs: int, workers: Mapping[str, str]) -> Figures:
     with here.watched() as watch:
         here.drained(within=180)
         time.sleep(1.0)
-    curve = [(look["at"] - watch.looks[0]["at"], look["waiting"]) for look in watch.looks]
+    idle = max(0, sum(look["waiting"] >= jobs for look in watch.looks) - 1)  # while the workers started
+    looks = watch.looks[idle:]
+    curve = [(look["at"] - looks[0]["at"], look["waiting"]) for look in looks]
     middle = [(at, left) for at, left in curve if 0.1 * jobs <= left <= 0.9 * jobs]
     if len(middle) < 2:
         raise RuntimeError(f"{jobs} jobs were worked off too fast to be seen: {curve}")
@@ -139,7 +141,7 @@ def drain(here: World, jobs: int, workers: Mapping[str, str]) -> Figures:
         "jobs": jobs,
         "a second": round((most - least) / (end - begin), 1),
         "curve": [(round(at, 2), left) for at, left in curve],
-        **summary([look for look in watch.looks if look["waiting"]]),
+        **summary([look for look in looks if look["waiting"]]),
     }
 
 

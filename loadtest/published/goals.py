@@ -53,8 +53,12 @@ def _over(peer: str, measure: str) -> Callable[[Mapping[str, Results]], Reach]:
 
 
 def _p99(found: Mapping[str, Results]) -> Reach:
-    alone, beside = found["load-enqueue"]["p99"], found["load-steady"]["p99"]
-    return f"{alone:.1f} ms; {beside:.1f} ms while a worker settles them", alone
+    alone, beside = found["load-enqueue"], found["load-steady"]
+    words = [
+        f"{it['p99']:.1f} ms ({it['refused']:,} of {it['accepted'] + it['refused']:,} refused)"
+        for it in (alone, beside)
+    ]
+    return f"{words[0]}; {words[1]} while a worker settles them", alone["p99"]
 
 
 def _a_second(name: str) -> Callable[[Mapping[str, Results]], Reach]:

@@ -18,6 +18,7 @@ NOT_YET = "Not measured yet."
 BLOCKS: Mapping[str, Callable[[Found], str]] = {
     "goals": goals.markdown,
     "peers": lambda found: _pictured(peers.markdown(found["peers"]), "Holdfast beside its peers", "peers"),
+    "split": lambda found: peers.split(found["peers"]),
     "steady": lambda found: load.steady(found["load-enqueue"], found["load-steady"]),
     "shapes": lambda found: _pictured(
         load.shapes(found["load-ramp"], found["load-burst"], found["load-soak"]), "Latency and throughput", "load"

@@ -17,6 +17,7 @@ MEASURES = {
     "noop": "no-ops settled a second",
     "webhook": "webhooks delivered a second, one worker process",
 }
+SHORT = {"enqueue": "accepted over HTTP", "noop": "no-ops settled", "webhook": "webhooks, one worker process"}
 TITLES = {HOLDFAST: "**Holdfast**"} | {peer.name: peer.title for peer in PEERS}
 COLOURS = {"enqueue": "#3b82f6", "noop": "#2da44e", "webhook": "#d9822b"}
 
@@ -56,11 +57,24 @@ def markdown(found: Results) -> str:
     )
 
 
+def split(found: Results) -> str:
+    """Where the CPU of a job of Holdfast's goes, by process."""
+    visits = [it for label, it in found["visits"].items() if label.endswith(f"/{HOLDFAST}") and "failed" not in it]
+    if not visits:
+        raise KeyError(HOLDFAST)
+    names = {"own": "api and workers", "postgres": "PostgreSQL", "rabbitmq": "RabbitMQ", "redis": "Redis"}
+    rows = [
+        [MEASURES[name], *(number(median(visit[name]["cpu us"][process] for visit in visits)) for process in names)]
+        for name in MEASURES
+    ]
+    return table(("µs of CPU a job", *names.values()), rows)
+
+
 def picture(found: Results) -> str:
     """Bars: each peer's rate as a part of Holdfast's."""
-    sides, high, left, wide = [side for side in TITLES if rates(found, side, "noop")], 26, 190, 640
+    sides, left, wide = [side for side in TITLES if rates(found, side, "noop")], 230, 640
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {len(sides) * 3 * high // 2 + 60}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {len(sides) * 39 + 34}" '
         f'font-family="sans-serif" font-size="11">{STYLE}'
     ]
     parts += _bars(found, sides, left, wide)
@@ -69,7 +83,7 @@ def picture(found: Results) -> str:
 
 def _bars(found: Results, sides: list[str], left: int, wide: int) -> Iterator[str]:
     best = {name: max(median(rates(found, side, name).values()) for side in sides) for name in MEASURES}
-    for index, (name, text) in enumerate(MEASURES.items()):
+    for index, (name, text) in enumerate(SHORT.items()):
         x = 6 + index * 210
         yield f'<rect x="{x}" y="6" width="11" height="11" fill="{COLOURS[name]}"/>'
         yield f'<text x="{x + 16}" y="16">{text}</text>'
@@ -85,7 +99,7 @@ def _bars(found: Results, sides: list[str], left: int, wide: int) -> Iterator[st
 
 
 def _speeds(found: Results) -> Iterator[list[str]]:
-    for side, title in TITLES.items():
+    for side, title in _visited(found):
         cells = []
         for name in MEASURES:
             seen = rates(found, side, name)
@@ -97,7 +111,7 @@ def _speeds(found: Results) -> Iterator[list[str]]:
 
 def _costs(found: Results) -> Iterator[list[str]]:
     """CPU for each job: of the server's side in all, and of its own processes."""
-    for side, title in TITLES.items():
+    for side, title in _visited(found):
         all_of_it = [visit for label, visit in found["visits"].items() if label.endswith(f"/{side}")]
         visits = [visit for visit in all_of_it if "failed" not in visit]
         cells = []
@@ -107,6 +121,11 @@ def _costs(found: Results) -> Iterator[list[str]]:
                 whole, own = median(sum(it.values()) for it in spent), median(it["own"] for it in spent)
                 cells.append(f"{number(whole)}, of it {number(own)}")
         yield [title, *(cells or ["failed"] * len(MEASURES))]
+
+
+def _visited(found: Results) -> list[tuple[str, str]]:
+    sides = {label.partition("/")[2] for label in found["visits"]}
+    return [(side, title) for side, title in TITLES.items() if side in sides]
 
 
 def _promises() -> Iterator[list[str]]:
