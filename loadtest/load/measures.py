@@ -61,24 +61,27 @@ def enqueue(place: Sandbox, lasting: float) -> Figures:
 
 def ramp(place: Sandbox, lasting: float) -> Figures:
     """From nothing to three times what the api sustains, with its defaults: what gets slow, and what is refused."""
+    top = 3 * _sustained(place)
     with world(place, WEBHOOKS) as here:
-        top = 3 * _sustained(here)
+        _warm_up(here)
         made = offer(here, "ramp", lasting, RATE=round(top))
         return adds_up(here, made) | {"top": round(top), "by second": by_second(made.answers)}
 
 
 def burst(place: Sandbox, lasting: float) -> Figures:
     """Twice what the api sustains for some seconds: how the backlog grows, and how it is worked off."""
+    rate = 2 * _sustained(place)
     with world(place, WEBHOOKS) as here:
-        rate = 2 * _sustained(here)
+        _warm_up(here)
         made = offer(here, "burst", lasting, RATE=round(rate))
         return adds_up(here, made) | {"rate": round(rate), "by second": by_second(made.answers), "curve": _curve(made)}
 
 
 def soak(place: Sandbox, lasting: float) -> Figures:
     """Half of what the api sustains for a long time: whether anything grows."""
+    rate = _sustained(place) / 2
     with world(place, WEBHOOKS) as here:
-        rate = _sustained(here) / 2
+        _warm_up(here)
         made = offer(here, "soak", lasting, RATE=round(rate))
         return adds_up(here, made) | {"rate": round(rate), "memory": _growth(made)}
 
@@ -133,12 +136,14 @@ def _warm_up(here: World) -> None:
     k6.ask_in_turn(here.running.url, "warm", callers=4, seconds=3)
 
 
-def _sustained(here: World) -> float:
-    """Accepted a second when sixteen callers set the pace; of a warm api, which may refuse some."""
-    _warm_up(here)
-    rate = k6.ask_in_turn(here.running.url, "pace", callers=16, seconds=5).accepted_rate
-    here.drained(within=60)
-    return rate
+def _sustained(place: Sandbox) -> float:
+    """Accepted a second when sixteen callers set the pace, of an api that sheds nothing: who is refused comes back at
+    once, and would say nothing about what it sustains."""
+    with world(place, WEBHOOKS, shed_load=False) as here:
+        _warm_up(here)
+        rate = k6.ask_in_turn(here.running.url, "pace", callers=16, seconds=5).accepted_rate
+        here.drained(within=60)
+        return rate
 
 
 def _memory(here: World) -> Figures:
