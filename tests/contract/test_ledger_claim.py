@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from ledger_stores import Stores
 
-from holdfast.domain.attempt import AttemptState, Bury, Claim, Outcome, Park, Refusal, Retry, Succeeded, Ticket
+from holdfast.domain.attempt import Ask, AttemptState, Bury, Claim, Outcome, Park, Refusal, Retry, Succeeded, Ticket
 from holdfast.domain.dead_letter import DeadReason, Failure
 from holdfast.domain.errors import StaleClaim
 from holdfast.domain.job import Job, JobState
@@ -437,3 +437,42 @@ async def test_a_cancellation_wins_over_a_claim_whichever_comes_first(stores: St
             assert await stores.ledger.lapsed([got]) == [got]
         else:
             assert got is Refusal.SETTLED
+
+
+# -- many in one call ---------------------------------------------------------------------------------------------
+
+
+async def test_many_are_claimed_in_one_call_each_for_itself(stores: Stores) -> None:
+    jobs = [await stores.accepted() for _ in range(3)]
+    running = await stores.running()
+    asks = [Ask(ticket_of(job), f"w{number}", LEASE * (number + 1)) for number, job in enumerate(jobs)]
+    unknown, held = Ask(Ticket(uuid4(), 1), "w", LEASE), Ask(ticket_of(running.job), "w", LEASE)
+    first, refused, second, lost, third = await stores.ledger.claim_all([asks[0], held, asks[1], unknown, asks[2]])
+    assert (refused, lost) == (Refusal.HELD, Refusal.UNKNOWN)
+    claims = [granted(got) for got in (first, second, third)]
+    assert [got.job.id for got in claims] == [job.id for job in jobs]
+    assert claims[0].lease_until < claims[1].lease_until < claims[2].lease_until
+    workers = [(await stores.ledger.attempts(job.id))[0].worker for job in jobs]
+    assert workers == ["w0", "w1", "w2"]
+
+
+async def test_two_copies_of_a_ticket_in_one_call_are_answered_one_after_the_other(stores: Stores) -> None:
+    job = await stores.accepted()
+    copy, again = Ask(ticket_of(job), "w", LEASE), Ask(ticket_of(job, redelivered=True), "w", LEASE)
+    first, second, third = await stores.ledger.claim_all([copy, copy, again])
+    assert second is Refusal.HELD
+    assert (granted(first).token, granted(third).token) == (1, 2)
+
+
+async def test_many_are_settled_in_one_call_and_a_stale_claim_voids_only_itself(stores: Stores) -> None:
+    done, stale, parked = [await stores.running() for _ in range(3)]
+    newest = granted(await claim(stores, stale.job, redelivered=True))
+    outcomes = [(done, Succeeded({"n": 1})), (stale, Succeeded({"n": 2})), (parked, Park(SECOND, "sick"))]
+    written = await stores.ledger.settle_all([(got, settlement(got, outcome)) for got, outcome in outcomes])
+    assert written == [True, False, True]
+    states = [(await stores.now(got.job)).state for got in (done, stale, parked)]
+    assert states == [JobState.SUCCEEDED, JobState.RUNNING, JobState.WAITING]
+    assert (await stores.now(done.job)).result == {"n": 1}
+    assert await stores.ledger.settle_all(
+        [(newest, settlement(newest, Succeeded({}))), (newest, settlement(newest, Retry(BROKEN)))]
+    ) == [True, False]

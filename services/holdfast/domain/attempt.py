@@ -38,6 +38,15 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """A worker's request for the attempt that a ticket names, for as long as `lease`."""
+
+    ticket: Ticket
+    worker: str
+    lease: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A granted attempt. `token` grows with every claim of the job; the ledger refuses any but the newest."""
 

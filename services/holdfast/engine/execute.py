@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from holdfast.domain.attempt import Claim, Outcome, Refusal, Ticket
+from holdfast.domain.attempt import Ask, Claim, Outcome, Refusal, Ticket
 from holdfast.domain.backoff import RetryPolicy
 from holdfast.domain.callback import callback
 from holdfast.domain.envelope import NO_HINTS, Envelope, Hints, first_ticket
@@ -32,6 +32,7 @@ from holdfast.domain.errors import LedgerUnavailable, StaleClaim, UnknownKind
 from holdfast.domain.job import ENDED, JobState
 from holdfast.domain.settlement import Settlement, decide
 from holdfast.engine.dispatch import Dispatch
+from holdfast.engine.group import Group
 from holdfast.engine.run import RunHandler
 from holdfast.engine.vigil import Vigil
 from holdfast.ports.clock import Clock
@@ -39,7 +40,7 @@ from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.handler import DEFAULT_POLICY, Kinds
 from holdfast.ports.ledger import Ledger
 from holdfast.telemetry import metrics, spans
-from holdfast.telemetry.label_values import AttemptEnd, job_outcome
+from holdfast.telemetry.label_values import AttemptEnd, Shared, job_outcome
 from holdfast.telemetry.logs import fields, of_job
 
 log = structlog.get_logger(__name__)
@@ -81,6 +82,9 @@ class Execute:
         self._ledger, self._dispatch, self._kinds = ledger, dispatch, kinds
         self._run, self._clock = run, clock
         self._worker, self._lease_margin, self._faults = worker, lease_margin, faults
+        self._claim: Group[Ask, Claim | Refusal] = Group(ledger.claim_all, Shared.CLAIM)
+        self._record: Group[tuple[Claim, Settlement], bool] = Group(ledger.settle_all, Shared.SETTLE)
+        self._limits = {handler.kind: handler.time_limit for handler in kinds.all()}
         self._vigil = Vigil(ledger)
         self._busy = metrics.WORKER_BUSY.of()
 
@@ -89,7 +93,7 @@ class Execute:
         told = fields(ticket.job_id, ticket.attempt, hints.kind, hints.idempotency_key, hints.traceparent)
         with bound_contextvars(**told):
             try:
-                claim = await self._ledger.claim(ticket, self._worker, self._lease(hints.kind))
+                claim = await self._claim(Ask(ticket, self._worker, self._lease(hints.kind)))
             except LedgerUnavailable as error:
                 return await self._wait_for_ledger(error)
             match claim:
@@ -180,16 +184,13 @@ class Execute:
         waited = 0.0
         for pause in _pauses():
             try:
-                await self._ledger.settle(claim, settlement)
-                break
-            except StaleClaim:
-                return False
+                return await self._record((claim, settlement))
             except LedgerUnavailable:
                 if waited >= PATIENCE.total_seconds():
                     raise
             await asyncio.sleep(pause)
             waited += pause
-        return True
+        raise AssertionError("the pauses have no end")
 
     async def _superseded(self, claim: Claim) -> Disposition:
         """The token is void: somebody took over, or our own settle had been committed though its answer was lost."""
@@ -229,8 +230,7 @@ class Execute:
 
     def _lease(self, kind: str | None) -> timedelta:
         """The time limit of the kind, or the longest there is when it is not known here, and the margin."""
-        limits = {handler.kind: handler.time_limit for handler in self._kinds.all()}
-        return limits.get(kind or "", max(limits.values())) + self._lease_margin
+        return self._limits.get(kind or "", max(self._limits.values())) + self._lease_margin
 
     def _policy(self, kind: str) -> RetryPolicy:
         try:

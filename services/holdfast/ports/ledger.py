@@ -12,9 +12,10 @@ from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
-from holdfast.domain.attempt import Attempt, Claim, Refusal, Ticket
+from holdfast.domain.attempt import Ask, Attempt, Claim, Refusal, Ticket
 from holdfast.domain.audit import AuditEntry
 from holdfast.domain.dead_letter import Failure
+from holdfast.domain.errors import StaleClaim
 from holdfast.domain.job import Job, JobState
 from holdfast.domain.settlement import Settlement
 
@@ -44,20 +45,30 @@ class Ledger(Protocol):
         """
         ...
 
-    async def claim(self, ticket: Ticket, worker: str, lease: timedelta) -> Claim | Refusal:
-        """Grant the attempt to `worker` for `lease`, under a new fencing token.
+    async def claim_all(self, asks: Sequence[Ask]) -> list[Claim | Refusal]:
+        """Grant each attempt to its worker for its lease, under a new fencing token; answers in the order of the asks.
 
-        Granted when the ticket's attempt is the job's next one and the job is QUEUED or WAITING; or RUNNING and
-        either its lease has run out or the ticket is redelivered (then the old holder's token is void).
+        Asks of one job in one call are answered one after the other, as if each had come by itself. Granted when the
+        ticket's attempt is the job's next one and the job is QUEUED or WAITING; or RUNNING and either its lease has
+        run out or the ticket is redelivered (then the old holder's token is void).
         """
         ...
+
+    async def settle_all(self, outcomes: Sequence[tuple[Claim, Settlement]]) -> list[bool]:
+        """Write each outcome, the outbox row of its envelope, and the job that follows up on it.
+
+        False where the token is not current: nothing is written for that one.
+        """
+        ...
+
+    async def claim(self, ticket: Ticket, worker: str, lease: timedelta) -> Claim | Refusal:
+        """`claim_all` of one."""
+        return (await self.claim_all([Ask(ticket, worker, lease)]))[0]
 
     async def settle(self, claim: Claim, settlement: Settlement) -> None:
-        """Write the outcome, the outbox row of its envelope, and the job that follows up on it.
-
-        Raise StaleClaim when the token is not current.
-        """
-        ...
+        """`settle_all` of one; raise StaleClaim when its token is not current."""
+        if not (await self.settle_all([(claim, settlement)]))[0]:
+            raise StaleClaim(claim.job.id, claim.attempt)
 
     async def give_back(self, claim: Claim) -> None:
         """Return the attempt unspent (a worker is shutting down): the job is QUEUED again. Raise StaleClaim."""

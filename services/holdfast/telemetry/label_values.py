@@ -53,6 +53,8 @@ class Shared(StrEnum):
     HOLD = "hold"
     ACCEPT = "accept"
     REMEMBER = "remember"
+    CLAIM = "claim"
+    SETTLE = "settle"
     CONFIRMED = "confirmed"
     DELIVERIES = "deliveries"
 

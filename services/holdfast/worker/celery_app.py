@@ -22,7 +22,8 @@ class Pool:
 
     name: str
     queues: tuple[str, ...]
-    kind: str
+    forks: bool
+    """Whether jobs run in children (Celery's prefork pool), or all on the event loop of the process (`worker.pool`)."""
     concurrency: int
     prefetch: int
     """Messages taken per slot. One where jobs are long, so that none waits behind another while a slot is free."""
@@ -31,8 +32,8 @@ class Pool:
 def pool(name: str, settings: Settings) -> Pool:
     """The worker service `render` or `webhook`."""
     if name == "render":
-        return Pool(name, POOLS[name], "prefork", settings.worker_concurrency_render, prefetch=1)
-    return Pool(name, POOLS[name], "threads", settings.worker_concurrency_webhook, prefetch=1)
+        return Pool(name, POOLS[name], True, settings.worker_concurrency_render, prefetch=1)
+    return Pool(name, POOLS[name], False, settings.worker_concurrency_webhook, prefetch=1)
 
 
 def make_app(settings: Settings, served: Pool) -> Celery:
@@ -61,7 +62,6 @@ def make_app(settings: Settings, served: Pool) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_prefetch_multiplier=served.prefetch,
         worker_consumer="holdfast.worker.consumer:TicketConsumer",
-        worker_pool=served.kind,
         worker_concurrency=served.concurrency,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,

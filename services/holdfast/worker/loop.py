@@ -1,6 +1,6 @@
 """The one crossing between Celery's synchronous world and the engine's event loop.
 
-Each process that runs tasks has one loop, in a thread of its own; every task of the process runs on it.
+Each process that runs tickets has one loop, in a thread of its own; every ticket of the process runs on it.
 
 Draining. The parent holds the write end of a pipe that all its children read. When it begins to stop, or dies,
 the pipe closes: from then on new tickets are given back at once, and running ones when `grace` has passed.
@@ -16,9 +16,13 @@ import asyncio
 import faulthandler
 import os
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import Context
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -54,12 +58,21 @@ class Lifeline:
             self.write = -1
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    ticket: Ticket
+    hints: Hints
+    done: Callable[[Disposition], None]
+
+
 @dataclass(slots=True, eq=False)
 class TaskLoop:
-    """Runs tickets on an event loop in a thread, from any number of other threads."""
+    """Runs tickets on an event loop in a thread, for any number of other threads."""
 
     runtime: Callable[[], AbstractAsyncContextManager[Execute]]
     lifeline: Lifeline
+    slots: int
+    """Attempts under way at once; more tickets wait for their turn."""
     grace: float
     """Seconds that running attempts get after the lifeline is cut."""
     patience: float
@@ -67,6 +80,8 @@ class TaskLoop:
     _loop: asyncio.AbstractEventLoop | None = None
     _thread: threading.Thread | None = None
     _execute: Execute | None = None
+    _waiting: deque[_Asked] = field(default_factory=deque)
+    _called: bool = False
     _running: set[asyncio.Task[Disposition]] = field(default_factory=set)
     _draining: bool = False
     _stop: asyncio.Event | None = None
@@ -84,10 +99,27 @@ class TaskLoop:
         threading.Thread(target=self._watch_loop, name="holdfast-watch", daemon=True).start()
 
     def run(self, ticket: Ticket, hints: Hints) -> Disposition:
-        """Run a ticket to its end; called by Celery's threads."""
+        """Run a ticket to its end; blocks."""
+        ended: Future[Disposition] = Future()
+        self.submit(ticket, hints, ended.set_result)
+        return ended.result()
+
+    def submit(self, ticket: Ticket, hints: Hints, done: Callable[[Disposition], None]) -> None:
+        """Have a ticket run; `done` is called in the thread of the loop. One wake-up serves all that came meanwhile."""
         if self._loop is None:
             raise RuntimeError("the loop of this process has not been started")
-        return asyncio.run_coroutine_threadsafe(self._guarded(ticket, hints), self._loop).result()
+        self._waiting.append(_Asked(ticket, hints, done))
+        if not self._called:
+            self._called = True
+            self._loop.call_soon_threadsafe(self._woken)
+
+    def busy(self) -> int:
+        """Tickets that run or wait."""
+        return len(self._running) + len(self._waiting)
+
+    def drain(self) -> None:
+        """Begin to stop, if that has not begun."""
+        self.lifeline.cut()
 
     def stop(self) -> None:
         """Close the runtime and end the threads."""
@@ -140,20 +172,39 @@ class TaskLoop:
         loop.remove_reader(self.lifeline.read)
         self._draining = True
         log.info("draining", running=len(self._running), grace=self.grace)
+        self._begin()
         loop.call_later(self.grace, self._give_back_all)
 
     def _give_back_all(self) -> None:
         for task in self._running:
             task.cancel()
 
-    async def _guarded(self, ticket: Ticket, hints: Hints) -> Disposition:
-        if self._draining or self._execute is None:
-            return Disposition.GIVE_BACK
-        task = asyncio.create_task(self._execute.execute(ticket, hints))
-        self._running.add(task)
-        try:
-            return await task
-        except asyncio.CancelledError:  # before the claim, or while waiting for the ledger
-            return Disposition.GIVE_BACK
-        finally:
-            self._running.discard(task)
+    def _woken(self) -> None:
+        self._called = False  # whoever submits from here on calls again
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start what waits, as far as there are slots; nothing waits for a loop that drains."""
+        while self._waiting and (self._draining or len(self._running) < self.slots):
+            asked = self._waiting.popleft()
+            if self._draining or self._execute is None:
+                asked.done(Disposition.GIVE_BACK)
+                continue
+            task = asyncio.create_task(self._execute.execute(asked.ticket, asked.hints), context=Context())
+            self._running.add(task)
+            task.add_done_callback(partial(self._ended, asked))
+
+    def _ended(self, asked: _Asked, task: asyncio.Task[Disposition]) -> None:
+        self._running.discard(task)
+        asked.done(_disposition(asked, task))
+        self._begin()
+
+
+def _disposition(asked: _Asked, task: asyncio.Task[Disposition]) -> Disposition:
+    if task.cancelled():  # before the claim, or while waiting for the ledger
+        return Disposition.GIVE_BACK
+    error = task.exception()
+    if error is None:
+        return task.result()
+    log.error("ticket_failed", job_id=str(asked.ticket.job_id), attempt=asked.ticket.attempt, exc_info=error)
+    return Disposition.DEAD_LETTER

@@ -1,7 +1,7 @@
 """Run a worker: `holdfast worker render` or `holdfast worker webhook`.
 
-A prefork parent touches neither the ledger nor libvips: each child starts a loop of its own after the fork. In a
-threaded pool the process itself is the child.
+A prefork parent touches neither the ledger nor libvips: each child starts a loop of its own after the fork. In the
+other pool the process itself has the loop.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from holdfast.telemetry.probe import probe
 from holdfast.worker.celery_app import Pool, make_app, pool
 from holdfast.worker.holding_on import holding_on
 from holdfast.worker.loop import Lifeline, TaskLoop
+from holdfast.worker.pool import TicketPool
 from holdfast.worker.tasks import register
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ def main(name: str, settings: Settings) -> int:
     refuse_inspection()
     served = pool(name, settings)
     ready = threading.Event()
-    with shared_counts() if served.kind == "prefork" else nullcontext():
+    with shared_counts() if served.forks else nullcontext():
         exposition = Exposition(f"worker-{name}", {Teller.WORKER})
         metrics.WORKER_CONCURRENCY.of().set(served.concurrency)
         with probe(settings.metrics_host, settings.metrics_port, exposition.text, ready.is_set):
@@ -56,19 +57,25 @@ def main(name: str, settings: Settings) -> int:
 def _run(settings: Settings, served: Pool, ready: threading.Event) -> int:
     lifeline = Lifeline()
     lifeline.open()
-    loop = TaskLoop(lambda: _runtime(settings, served), lifeline, settings.worker_grace, settings.worker_loop_patience)
+    loop = TaskLoop(
+        lambda: _runtime(settings, served),
+        lifeline,
+        slots=served.concurrency,
+        grace=settings.worker_grace,
+        patience=settings.worker_loop_patience,
+    )
     app = make_app(settings, served)
-    register(app, loop)
+    register(app, loop, served)
     _connect_signals(settings, served, lifeline, loop, ready)
     try:
-        with holding_on(bootstrap.protection(), busy=lambda: len(active_requests)):
-            return _serve(app, served)
+        with holding_on(bootstrap.protection(), busy=(lambda: len(active_requests)) if served.forks else loop.busy):
+            return _serve(app, served, loop)
     finally:  # also when the pool gave up, of which no signal tells
         if settings.worker_ready_file:
             settings.worker_ready_file.unlink(missing_ok=True)
 
 
-def _serve(app: Celery, served: Pool) -> int:
+def _serve(app: Celery, served: Pool, loop: TaskLoop) -> int:
     """Run Celery's worker under a name of its own.
 
     Its control queue is exclusive and named after it: a successor with the same name would be refused for as long
@@ -76,7 +83,7 @@ def _serve(app: Celery, served: Pool) -> int:
     """
     worker = app.Worker(
         hostname=f"{served.name}-{secrets.token_hex(3)}@{socket.gethostname()}",
-        pool=served.kind,
+        pool="prefork" if served.forks else TicketPool.on(loop),
         concurrency=served.concurrency,
         without_gossip=True,
         without_mingle=True,
@@ -88,7 +95,7 @@ def _serve(app: Celery, served: Pool) -> int:
 
 def _runtime(settings: Settings, served: Pool) -> AbstractAsyncContextManager[Execute]:
     name = bootstrap.worker_name()
-    if served.kind == "prefork":
+    if served.forks:
         child = Worker(bootstrap.worker_name(os.getppid()), name, served.name, concurrency=1, busy=0)
         return bootstrap.worker(settings, child, connections=CHILD_CONNECTIONS, children=CHILD_ENGINES)
     me = Worker(name, name, served.name, served.concurrency, busy=0)
@@ -99,7 +106,7 @@ def _connect_signals(
     settings: Settings, served: Pool, lifeline: Lifeline, loop: TaskLoop, ready: threading.Event
 ) -> None:
     """Start the loop where tasks run, cut the lifeline when the worker stops, and show readiness."""
-    prefork = served.kind == "prefork"
+    prefork = served.forks
 
     def on_logging(**_: Any) -> None:
         """Keep Celery from replacing our logging set-up."""

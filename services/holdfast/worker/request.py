@@ -7,15 +7,27 @@ is rejected without requeue, which dead-letters it.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from amqp import spec
 from celery.exceptions import Reject
 from celery.worker.request import Request, task_ready
 
+log = logging.getLogger(__name__)
+
+
+def give_back(message: Any, connection_errors: tuple[type[Exception], ...]) -> None:
+    """Return a message without spending a delivery. py-amqp has no method for it."""
+    try:
+        message.channel.send_method(spec.Basic.Nack, "Lbb", (message.delivery_tag, False, True))
+    except connection_errors as error:  # it comes back by itself
+        log.warning("a message could not be given back: %s", error)
+    message._state = "REQUEUED"
+
 
 class TicketRequest(Request):  # type: ignore[misc]
-    """A Celery request for one ticket."""
+    """A Celery request for one ticket, in the prefork pool."""
 
     acknowledged: bool
 
@@ -30,10 +42,8 @@ class TicketRequest(Request):  # type: ignore[misc]
         return self.reject(requeue=False)
 
     def _give_back(self) -> None:
-        """Return the message without spending a delivery. py-amqp has no method for it."""
+        """Return the message without spending a delivery."""
         if self.acknowledged:
             return
-        message = self.message
-        message.channel.send_method(spec.Basic.Nack, "Lbb", (message.delivery_tag, False, True))
-        message._state = "REQUEUED"
+        give_back(self.message, self.connection_errors)
         self.acknowledged = True

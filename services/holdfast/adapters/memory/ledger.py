@@ -13,7 +13,7 @@ from itertools import count
 from uuid import UUID
 
 from holdfast.adapters.memory.audit import MemoryAudit
-from holdfast.domain.attempt import Attempt, AttemptState, Claim, Refusal, Ticket, refusal
+from holdfast.domain.attempt import Ask, Attempt, AttemptState, Claim, Refusal, Ticket, refusal
 from holdfast.domain.audit import AuditEntry
 from holdfast.domain.backoff import LONGEST_BROKER_WAIT
 from holdfast.domain.dead_letter import Failure
@@ -24,7 +24,7 @@ from holdfast.domain.lane import UNDER_WAY
 from holdfast.domain.settlement import Settlement
 from holdfast.domain.topology import to_work
 from holdfast.ports.clock import Clock
-from holdfast.ports.ledger import JobQuery
+from holdfast.ports.ledger import JobQuery, Ledger
 from holdfast.ports.outbox import LATE
 
 TICKETED = frozenset({JobState.QUEUED, JobState.WAITING})
@@ -43,7 +43,7 @@ class Record:
     """Its turn in its lane."""
 
 
-class MemoryLedger:
+class MemoryLedger(Ledger):
     """Implements `ports.ledger.Ledger` and `ports.outbox.Outbox`."""
 
     def __init__(self, clock: Clock) -> None:
@@ -68,8 +68,11 @@ class MemoryLedger:
                 self._ticket(self.records[job.id])
         return [self.records[self._owners[job.tenant, job.idempotency_key]].job for job in jobs]
 
-    async def claim(self, ticket: Ticket, worker: str, lease: timedelta) -> Claim | Refusal:
-        """Grant or refuse, as the port says."""
+    async def claim_all(self, asks: Sequence[Ask]) -> list[Claim | Refusal]:
+        """One after the other."""
+        return [self._claim(ask.ticket, ask.worker, ask.lease) for ask in asks]
+
+    def _claim(self, ticket: Ticket, worker: str, lease: timedelta) -> Claim | Refusal:
         record = self.records.get(ticket.job_id)
         if record is None:
             return Refusal.UNKNOWN
@@ -90,9 +93,14 @@ class MemoryLedger:
         parked_since = before.started_at if before is not None and before.parked else None
         return Claim(record.job, ticket.attempt, record.token, record.lease_until, parked_since)
 
-    async def settle(self, claim: Claim, settlement: Settlement) -> None:
-        """Write the outcome under the claim's token."""
-        record = self._held(claim)
+    async def settle_all(self, outcomes: Sequence[tuple[Claim, Settlement]]) -> list[bool]:
+        """One after the other."""
+        return [await self._settle(claim, settlement) for claim, settlement in outcomes]
+
+    async def _settle(self, claim: Claim, settlement: Settlement) -> bool:
+        if not self._holds(claim):
+            return False
+        record = self.records[claim.job.id]
         now = self.clock.now()
         record.job = record.job.move(
             settlement.job_state,
@@ -110,6 +118,7 @@ class MemoryLedger:
         if settlement.envelope is not None:
             self.outbox[claim.job.id, claim.token] = settlement.envelope
         await self.accept([settlement.follow_up] if settlement.follow_up else [])
+        return True
 
     async def give_back(self, claim: Claim) -> None:
         """Make the attempt claimable again."""

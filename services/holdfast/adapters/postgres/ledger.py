@@ -7,22 +7,22 @@ statement that settles names the token it was granted.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
 from uuid import UUID
 
 from holdfast.adapters.postgres import audit, rows
-from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.database import Database, Row
 from holdfast.adapters.postgres.schema import check_version
 from holdfast.adapters.postgres.tables import TURNS
-from holdfast.domain.attempt import Attempt, Claim, Refusal, Ticket, refusal
+from holdfast.domain.attempt import Ask, Attempt, Claim, Refusal, Ticket, refusal
 from holdfast.domain.audit import AuditEntry
 from holdfast.domain.dead_letter import Failure
 from holdfast.domain.errors import StaleClaim
 from holdfast.domain.job import CANCELLABLE, Job, JobState
 from holdfast.domain.settlement import Settlement
 from holdfast.domain.topology import JOBS
-from holdfast.ports.ledger import JobQuery
+from holdfast.ports.ledger import JobQuery, Ledger
 
 _cancellable = ", ".join(f"'{state}'" for state in sorted(CANCELLABLE))
 
@@ -53,24 +53,28 @@ JOIN unnest($1::text[], $2::text[]) AS k(tenant, key) ON jobs.tenant = k.tenant 
 """
 
 CLAIM = f"""
-WITH target AS (
-  SELECT id, state, attempt, lease_until FROM jobs WHERE id = $1 FOR UPDATE
+WITH asked AS (
+  SELECT * FROM unnest($1::uuid[], $2::int[], $3::boolean[], $4::text[], $5::interval[])
+    AS a(id, attempt, redelivered, worker, lease)
+), target AS (
+  SELECT jobs.id, jobs.state, jobs.attempt, jobs.lease_until FROM jobs JOIN asked USING (id)
+  ORDER BY jobs.id FOR UPDATE OF jobs
 ), granted AS (
-  UPDATE jobs SET state = 'running', since = now(), token = jobs.token + 1, lease_until = now() + $5::interval,
+  UPDATE jobs SET state = 'running', since = now(), token = jobs.token + 1, lease_until = now() + asked.lease,
                   due_at = NULL, parked_by = NULL, started_at = coalesce(jobs.started_at, now())
-  FROM target
-  WHERE jobs.id = target.id AND target.attempt = $2 AND (
+  FROM target JOIN asked USING (id)
+  WHERE jobs.id = target.id AND target.attempt = asked.attempt AND (
     target.state IN ('queued', 'waiting')
-    OR target.state = 'running' AND ($3::boolean OR target.lease_until < now())
+    OR target.state = 'running' AND (asked.redelivered OR target.lease_until < now())
   )
-  RETURNING {rows.JOBS_COLUMNS}, jobs.token, jobs.lease_until
+  RETURNING {rows.JOBS_COLUMNS}, jobs.token, jobs.lease_until, asked.worker
 ), logged AS (
   INSERT INTO attempts AS a (job_id, number, state, worker, started_at)
-  SELECT id, attempt, 'running', $4, now() FROM granted
+  SELECT id, attempt, 'running', worker, now() FROM granted
   ON CONFLICT (job_id, number) DO UPDATE
     SET state = 'running', worker = excluded.worker, deliveries = a.deliveries + 1, finished_at = NULL
 )
-SELECT target.attempt AS target_attempt, target.state AS target_state, granted.*,
+SELECT target.id AS target_id, target.attempt AS target_attempt, target.state AS target_state, granted.*,
   (SELECT a.started_at FROM attempts a WHERE a.job_id = target.id AND a.number = target.attempt - 1 AND a.parked > 0)
     AS parked_since
 FROM target LEFT JOIN granted ON granted.id = target.id
@@ -79,8 +83,8 @@ FROM target LEFT JOIN granted ON granted.id = target.id
 FOLLOW_UP = f"""
 , follow_up AS (
   INSERT INTO jobs ({rows.NEW_JOB_COLUMNS}, payload)
-  SELECT {rows.NEW_JOB_COLUMNS}, %s::json
-  FROM (SELECT record.* FROM held, json_populate_record(NULL::jobs, %s::json) AS record)
+  SELECT {rows.NEW_JOB_COLUMNS}, follow_up_payload
+  FROM (SELECT record.*, %s::json AS follow_up_payload FROM held, json_populate_record(NULL::jobs, %s::json) AS record)
   WHERE id IS NOT NULL
   ON CONFLICT (tenant, idempotency_key) DO NOTHING
   RETURNING id, queue, priority
@@ -91,29 +95,40 @@ FOLLOW_UP = f"""
 """
 
 SETTLE = f"""
-WITH held AS (
-  UPDATE jobs SET state = $3, since = now(), attempt = $4, result = $5::json, failure = $6::json, lease_until = NULL,
-                  due_at = now() + $7::interval, parked_by = $17, spent_before = spent_before + $14,
-                  started_at = CASE WHEN $14 > 0 AND attempt = spent_before + 1 THEN NULL ELSE started_at END,
-                  finished_at = CASE WHEN $3 IN ('succeeded', 'dead') THEN now() END
-  WHERE id = $1 AND token = $2 AND state = 'running'
-  RETURNING id
+WITH ended AS (
+  SELECT * FROM unnest(
+    $1::uuid[], $2::bigint[], $3::text[], $4::int[], $5::json[], $6::json[], $7::interval[], $8::text[], $9::json[],
+    $10::int[], $11::text[], $12::text[], $13::smallint[], $14::int[], $15::json[], $16::json[], $17::uuid[]
+  ) AS e(id, token, state, next_attempt, result, failure, due_in, attempt_state, detail,
+         attempt, exchange, routing_key, priority, unspent, follow_up, follow_up_payload, parked_by)
+), target AS (
+  SELECT jobs.id FROM jobs JOIN ended USING (id, token) WHERE jobs.state = 'running'
+  ORDER BY jobs.id FOR UPDATE OF jobs
+), held AS (
+  UPDATE jobs SET state = ended.state, since = now(), attempt = next_attempt, result = ended.result,
+                  failure = ended.failure, lease_until = NULL, due_at = now() + due_in, parked_by = ended.parked_by,
+                  spent_before = spent_before + unspent,
+                  started_at = CASE WHEN unspent > 0 AND jobs.attempt = spent_before + 1 THEN NULL ELSE started_at END,
+                  finished_at = CASE WHEN ended.state IN ('succeeded', 'dead') THEN now() END
+  FROM target JOIN ended USING (id)
+  WHERE jobs.id = target.id AND jobs.token = ended.token AND jobs.state = 'running'
+  RETURNING ended.*
 ), folded AS (
   DELETE FROM attempts USING held
-  WHERE $14 > 0 AND attempts.job_id = held.id AND attempts.number = $10 - 1 AND attempts.parked > 0
-  RETURNING attempts.parked, attempts.started_at
+  WHERE unspent > 0 AND attempts.job_id = held.id AND attempts.number = held.attempt - 1 AND attempts.parked > 0
+  RETURNING attempts.job_id, attempts.parked, attempts.started_at
 ), logged AS (
-  UPDATE attempts SET state = $8, failure = $6::json, detail = $9::json, finished_at = now(),
-                      parked = CASE WHEN $14 > 0 THEN 1 + coalesce((SELECT parked FROM folded), 0) ELSE 0 END,
-                      started_at = CASE WHEN $17 IS NULL
-                        THEN coalesce((SELECT folded.started_at FROM folded), attempts.started_at)
-                        ELSE attempts.started_at END
-  FROM held WHERE attempts.job_id = held.id AND attempts.number = $10
+  UPDATE attempts SET state = attempt_state, failure = held.failure, detail = held.detail, finished_at = now(),
+                      parked = CASE WHEN unspent > 0 THEN 1 + coalesce(folded.parked, 0) ELSE 0 END,
+                      started_at = CASE WHEN parked_by IS NULL
+                        THEN coalesce(folded.started_at, attempts.started_at) ELSE attempts.started_at END
+  FROM held LEFT JOIN folded ON folded.job_id = held.id
+  WHERE attempts.job_id = held.id AND attempts.number = held.attempt
 ), ticket AS (
   INSERT INTO outbox (job_id, token, attempt, exchange, routing_key, priority)
-  SELECT id, $2, $4, $11, $12, $13 FROM held WHERE $11::text IS NOT NULL
-) {FOLLOW_UP % ("$16", "$15")}
-SELECT id FROM held
+  SELECT id, token, next_attempt, exchange, routing_key, priority FROM held WHERE exchange IS NOT NULL
+) {FOLLOW_UP % ("held.follow_up_payload", "held.follow_up")}
+SELECT id, token FROM held
 """
 
 GIVE_BACK = """
@@ -171,7 +186,7 @@ ORDER BY id DESC LIMIT $6
 """
 
 
-class PostgresLedger:
+class PostgresLedger(Ledger):
     """Implements `ports.ledger.Ledger`."""
 
     def __init__(self, database: Database) -> None:
@@ -191,39 +206,27 @@ class PostgresLedger:
         owners = map(rows.to_job, found)
         return {(job.tenant, job.idempotency_key): job for job in owners}
 
-    async def claim(self, ticket: Ticket, worker: str, lease: timedelta) -> Claim | Refusal:
-        """Grant or refuse the attempt under the lock of its job's row."""
-        row = await self._db.one(CLAIM, ticket.job_id, ticket.attempt, ticket.redelivered, worker, lease)
-        if row is None:
-            return Refusal.UNKNOWN
-        if row.id is not None:
-            return Claim(rows.to_job(row), row.attempt, row.token, row.lease_until, row.parked_since)
-        return refusal(JobState(row.target_state), row.target_attempt, ticket)
+    async def claim_all(self, asks: Sequence[Ask]) -> list[Claim | Refusal]:
+        """Grant or refuse each under the lock of its job's row; locks are taken in the order of the ids."""
+        answers: dict[int, Claim | Refusal] = {}
+        for turn in _turns([ask.ticket.job_id for ask in asks]):
+            found = await self._db.all(CLAIM, *zip(*(_ask_values(asks[index]) for index in turn), strict=True))
+            by_id = {row.target_id: row for row in found}
+            for index in turn:
+                ticket = asks[index].ticket
+                answers[index] = _answer(ticket, by_id.get(ticket.job_id))
+        return [answers[index] for index in range(len(asks))]
 
-    async def settle(self, claim: Claim, settlement: Settlement) -> None:
-        """Write the outcome under the claim's token."""
-        ticket = settlement.envelope
-        row = await self._db.one(
-            SETTLE,
-            claim.job.id,
-            claim.token,
-            settlement.job_state.value,
-            settlement.next_attempt,
-            rows.dump(settlement.result),
-            rows.dump_failure(settlement.failure),
-            settlement.due_in,
-            settlement.attempt_state.value,
-            rows.dump(settlement.detail),
-            claim.attempt,
-            ticket and ticket.route.exchange,
-            ticket and ticket.route.routing_key,
-            ticket and ticket.priority,
-            settlement.unspent,
-            *rows.dump_new_job(settlement.follow_up),
-            settlement.parked_by,
-        )
-        if row is None:
-            raise StaleClaim(claim.job.id, claim.attempt)
+    async def settle_all(self, outcomes: Sequence[tuple[Claim, Settlement]]) -> list[bool]:
+        """Write each outcome under its claim's token."""
+        written: dict[int, bool] = {}
+        for turn in _turns([claim.job.id for claim, _ in outcomes]):
+            values = zip(*(_outcome_values(*outcomes[index]) for index in turn), strict=True)
+            held = {(row.id, row.token) for row in await self._db.all(SETTLE, *values)}
+            for index in turn:
+                claim = outcomes[index][0]
+                written[index] = (claim.job.id, claim.token) in held
+        return [written[index] for index in range(len(outcomes))]
 
     async def give_back(self, claim: Claim) -> None:
         """Make the attempt claimable again, as if it had not been."""
@@ -284,6 +287,53 @@ class PostgresLedger:
     async def ping(self) -> None:
         """Ask for the schema's version."""
         await check_version(self._db)
+
+
+def _turns(ids: Sequence[UUID]) -> list[list[int]]:
+    """The places in `ids`, in as few turns as it takes for no id to come twice in one: a statement sees a row once."""
+    turns: list[list[int]] = []
+    seen: Counter[UUID] = Counter()
+    for index, job_id in enumerate(ids):
+        if seen[job_id] == len(turns):
+            turns.append([])
+        turns[seen[job_id]].append(index)
+        seen[job_id] += 1
+    return turns
+
+
+def _ask_values(ask: Ask) -> tuple[object, ...]:
+    return ask.ticket.job_id, ask.ticket.attempt, ask.ticket.redelivered, ask.worker, ask.lease
+
+
+def _answer(ticket: Ticket, row: Row | None) -> Claim | Refusal:
+    if row is None:
+        return Refusal.UNKNOWN
+    if row.id is not None:
+        return Claim(rows.to_job(row), row.attempt, row.token, row.lease_until, row.parked_since)
+    return refusal(JobState(row.target_state), row.target_attempt, ticket)
+
+
+def _outcome_values(claim: Claim, settlement: Settlement) -> tuple[object, ...]:
+    """In the order of SETTLE's parameters."""
+    ticket = settlement.envelope
+    return (
+        claim.job.id,
+        claim.token,
+        settlement.job_state.value,
+        settlement.next_attempt,
+        rows.dump(settlement.result),
+        rows.dump_failure(settlement.failure),
+        settlement.due_in,
+        settlement.attempt_state.value,
+        rows.dump(settlement.detail),
+        claim.attempt,
+        ticket and ticket.route.exchange,
+        ticket and ticket.route.routing_key,
+        ticket and ticket.priority,
+        settlement.unspent,
+        *rows.dump_new_job(settlement.follow_up),
+        settlement.parked_by,
+    )
 
 
 def _columns(jobs: Sequence[Job]) -> tuple[list[object], ...]:

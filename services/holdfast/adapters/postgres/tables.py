@@ -4,6 +4,10 @@ Migrations are checked against it (`alembic check` in the tests); the statements
 
 Types: `json` where the text only passes through (it takes any JSON a client may send, NUL escapes included, and
 costs no conversion), `jsonb` where it is searched.
+
+Storage: `jobs` and `attempts` leave room on each page for the next versions of their rows (migration 0009). Those of an
+attempt then need no index entry (heap-only tuples: its settlement changes no column of a b-tree). Those of a job do:
+whoever looks for jobs that are queued, due or lost needs an index over what a claim and a settlement change.
 """
 
 from __future__ import annotations
