@@ -9,7 +9,7 @@ down_revision = "0008"
 branch_labels = None
 depends_on = None
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, float]] = {
     "jobs": {"fillfactor": 80, "autovacuum_vacuum_scale_factor": 0.02, "autovacuum_analyze_scale_factor": 0.02},
     "attempts": {"fillfactor": 80, "autovacuum_vacuum_scale_factor": 0.02, "autovacuum_analyze_scale_factor": 0.02},
     "outbox": {"autovacuum_vacuum_scale_factor": 0, "autovacuum_vacuum_threshold": 5000},
