@@ -173,7 +173,9 @@ def test_what_one_worker_finds_out_stops_the_other_and_nothing_is_lost(pool: Pla
         )
         assert len(done) == 46
         assert max(one["parked"] for job_id in later for one in attempts(client, job_id)) >= 1
-        assert max(len(attempts(client, job_id)) for job_id in later) <= 3, "parked attempts are one row"
+        for job_id in later:  # one that was a probe meanwhile has failed in between
+            states = [one["state"] for one in attempts(client, job_id)]
+            assert ("parked", "parked") not in zip(states, states[1:], strict=False), "parked attempts are one row"
 
 
 def test_a_job_whose_deadline_passes_while_it_is_parked_has_expired(pool: Platform, host: Host) -> None:

@@ -14,7 +14,7 @@ from holdfast.adapters.memory.dead_letters import MemoryDeadLetters
 from holdfast.adapters.memory.gate import MemoryGate
 from holdfast.adapters.memory.ledger import MemoryLedger
 from holdfast.adapters.vault import FernetVault, new_key
-from holdfast.domain.attempt import Claim, Outcome, Refusal, Succeeded, Ticket
+from holdfast.domain.attempt import Ask, Claim, Outcome, Refusal, Succeeded, Ticket
 from holdfast.domain.backoff import RetryPolicy
 from holdfast.domain.envelope import Envelope
 from holdfast.domain.errors import BrokerUnavailable, LedgerUnavailable, RedisUnavailable, UnknownKind
@@ -146,14 +146,15 @@ class ShakyLedger(MemoryLedger):
         self._strike()
         return await super().accept(jobs)
 
-    async def claim(self, ticket: Ticket, worker: str, lease: timedelta) -> Claim | Refusal:
+    async def claim_all(self, asks: Sequence[Ask]) -> list[Claim | Refusal]:
         self._strike()
-        return await super().claim(ticket, worker, lease)
+        return await super().claim_all(asks)
 
-    async def settle(self, claim: Claim, settlement: Settlement) -> None:
+    async def settle_all(self, outcomes: Sequence[tuple[Claim, Settlement]]) -> list[bool]:
         self._strike()
-        await super().settle(claim, settlement)
+        written = await super().settle_all(outcomes)
         self.mute_settle.strike(LedgerUnavailable("the answer was lost"))
+        return written
 
     async def give_back(self, claim: Claim) -> None:
         self._strike()

@@ -503,14 +503,14 @@ async def test_a_worker_that_stops_after_the_effect_still_records_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await world.accepted()
-    writing, go, settle = asyncio.Event(), asyncio.Event(), world.ledger.settle
+    writing, go, settle = asyncio.Event(), asyncio.Event(), world.ledger.settle_all
 
-    async def slowly(*arguments: Any) -> None:
+    async def slowly(*arguments: Any) -> list[bool]:
         writing.set()
         await go.wait()
-        await settle(*arguments)
+        return await settle(*arguments)
 
-    monkeypatch.setattr(world.ledger, "settle", slowly)
+    monkeypatch.setattr(world.ledger, "settle_all", slowly)
     task = asyncio.create_task(run(world, job))
     await writing.wait()
     task.cancel()
