@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -175,7 +176,7 @@ def test_what_one_worker_finds_out_stops_the_other_and_nothing_is_lost(pool: Pla
         assert max(one["parked"] for job_id in later for one in attempts(client, job_id)) >= 1
         for job_id in later:  # one that was a probe meanwhile has failed in between
             states = [one["state"] for one in attempts(client, job_id)]
-            assert ("parked", "parked") not in zip(states, states[1:], strict=False), "parked attempts are one row"
+            assert ("parked", "parked") not in pairwise(states), "parked attempts are one row"
 
 
 def test_a_job_whose_deadline_passes_while_it_is_parked_has_expired(pool: Platform, host: Host) -> None:

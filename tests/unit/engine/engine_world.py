@@ -139,6 +139,7 @@ class ShakyLedger(MemoryLedger):
         super().__init__(clock)
         self.away = Outage()
         self.mute_settle = Outage()
+        self.before_settle: Callable[[], Awaitable[object]] | None = None
         self.looks: list[list[Claim]] = []
         """The claims of each question whether they have lapsed."""
 
@@ -152,6 +153,8 @@ class ShakyLedger(MemoryLedger):
 
     async def settle_all(self, outcomes: Sequence[tuple[Claim, Settlement]]) -> list[bool]:
         self._strike()
+        if self.before_settle:
+            await self.before_settle()
         written = await super().settle_all(outcomes)
         self.mute_settle.strike(LedgerUnavailable("the answer was lost"))
         return written

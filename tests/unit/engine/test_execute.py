@@ -499,18 +499,15 @@ def blocking(world: World) -> asyncio.Event:
     return begun
 
 
-async def test_a_worker_that_stops_after_the_effect_still_records_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_worker_that_stops_after_the_effect_still_records_it(world: World) -> None:
     job = await world.accepted()
-    writing, go, settle = asyncio.Event(), asyncio.Event(), world.ledger.settle_all
+    writing, go = asyncio.Event(), asyncio.Event()
 
-    async def slowly(*arguments: Any) -> list[bool]:
+    async def slowly() -> None:
         writing.set()
         await go.wait()
-        return await settle(*arguments)
 
-    monkeypatch.setattr(world.ledger, "settle_all", slowly)
+    world.ledger.before_settle = slowly
     task = asyncio.create_task(run(world, job))
     await writing.wait()
     task.cancel()
