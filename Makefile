@@ -66,8 +66,8 @@ wipe: ## Stop everything and remove it: services, data, virtual environment
 ##@ Test it
 
 .PHONY: test
-test: services chromium ## Run every test against real RabbitMQ, Redis and PostgreSQL
-	@$(WITH) $(PYTEST) $(SHARED) $(ARGS)
+test: services chromium ## Run the tests against real RabbitMQ, Redis and PostgreSQL (AWS: make terraform-test)
+	@$(WITH) $(PYTEST) $(SHARED) --ignore=tests/terraform $(ARGS)
 
 .PHONY: test-unit
 test-unit: setup ## Run the tests that need no service
@@ -100,6 +100,14 @@ bench-image: setup ## CPU of one picture, beside sharp; needs Node.js (1 min; AR
 .PHONY: fuzz
 fuzz: services ## Random hostile input and requests, for longer than make test does (ARGS="--seconds=600 --seed=7")
 	@$(WITH) $(PYTEST) tests/fuzz -s --seconds=60 $(ARGS)
+
+.PHONY: terraform-test
+terraform-test: setup ## Make, check and remove both AWS environments against a stand-in (6 min on two cores)
+	@$(PYTEST) tests/terraform -s $(ARGS)
+
+.PHONY: checkov
+checkov: ## Let checkov read the Terraform, in an environment of its own (heavy: 5 min the first time)
+	@$(SANDBOX) uv tool run checkov==3.3.30 -d terraform --framework terraform --compact --quiet --skip-download
 
 .PHONY: test-interpreters
 test-interpreters: setup ## Run the unit tests on every Python >= 3.11 of this machine

@@ -53,6 +53,7 @@ resource "aws_db_parameter_group" "this" {
 }
 
 resource "aws_db_instance" "this" {
+  # checkov:skip=CKV_AWS_161:tokens of IAM last 15 minutes, and a pool opens connections for as long as its process lives
   identifier     = var.name
   engine         = "postgres"
   engine_version = var.engine_version

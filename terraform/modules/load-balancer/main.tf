@@ -23,6 +23,7 @@ resource "aws_vpc_security_group_ingress_rule" "http" {
 }
 
 resource "aws_lb" "this" {
+  # checkov:skip=CKV2_AWS_76:with var.waf it has AWSManagedRulesKnownBadInputsRuleSet; without, no firewall is wanted
   name               = var.name
   load_balancer_type = "application"
   internal           = false
@@ -114,6 +115,7 @@ resource "aws_lb_listener_rule" "metrics" {
 }
 
 resource "aws_lb_target_group" "grafana" {
+  # checkov:skip=CKV_AWS_378:TLS ends at the load balancer; the tasks behind it are in private subnets, each in a security group of its own
   count = var.grafana == null ? 0 : 1
 
   name                 = "${var.name}-grafana"

@@ -7,6 +7,7 @@ locals {
 }
 
 resource "aws_security_group" "service" {
+  # checkov:skip=CKV2_AWS_5:attached by the module service, which checkov cannot follow
   for_each = var.services
 
   name_prefix = "${var.name}-${each.key}-"

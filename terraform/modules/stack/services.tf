@@ -104,7 +104,7 @@ locals {
       ports        = { amqp = 5672, management = 15672, metrics = 15692 }
       writable     = { "/tmp" = 64, "/etc/rabbitmq/conf.d" = 1 }
       stop_timeout = 60
-      health_check = { command = ["CMD", "rabbitmq-diagnostics", "-q", "check_running"], timeout = 10, retries = 6, start_period = 120 }
+      health_check = { command = ["CMD", "rabbitmq-diagnostics", "-q", "check_running"], timeout = 10, retries = 5, start_period = 120 }
     }
 
     redis = {
