@@ -155,7 +155,8 @@ class World:
     def resurrect(self, crash: Crash) -> None:
         """See that the process died of the fault and of nothing else, and start it again."""
         victim = self.platform.members[crash.role]
-        eventually(lambda: victim.process.poll() is not None)
+        # A prefork pool notices a dead child within five seconds, and poison has to kill six.
+        eventually(lambda: victim.process.poll() is not None, within=90.0)
         assert (self.faults / crash.role / f"{crash.point.value}.fired").exists(), victim.tail()
         assert victim.process.returncode == -signal.SIGKILL, victim.tail()
         self.start(crash.role)
