@@ -13,8 +13,6 @@ WITH := set -a; . "$(HOLDFAST_HOME)/env"; set +a;
 export HOLDFAST_EGRESS_ALLOW ?= ["127.0.0.0/8"]
 PYTEST := $(BIN)/python -m pytest
 MEASURING := tests:tests/chaos:loadtest:examples/demo
-# Two to four processes share the tests, a file each; every process has databases of its own.
-SHARED := -n auto --maxprocesses 4 --dist loadfile
 
 ##@ Try it
 
@@ -66,8 +64,9 @@ wipe: ## Stop everything and remove it: services, data, virtual environment
 ##@ Test it
 
 .PHONY: test
+# With cores to spare, ARGS="-n 2 --dist loadfile" shares them between two processes, each with databases of its own.
 test: services chromium ## Run the tests against real RabbitMQ, Redis and PostgreSQL (AWS: make terraform-test)
-	@$(WITH) $(PYTEST) $(SHARED) --ignore=tests/terraform $(ARGS)
+	@$(WITH) $(PYTEST) --ignore=tests/terraform $(ARGS)
 
 .PHONY: test-unit
 test-unit: setup ## Run the tests that need no service

@@ -37,7 +37,7 @@ COMMANDS = {
 
 
 def eventually(
-    look: Callable[[], T], accept: Callable[[T], bool] = bool, *, within: float = 20.0, every: float = 0.05
+    look: Callable[[], T], accept: Callable[[T], bool] = bool, *, within: float = 60.0, every: float = 0.05
 ) -> T:
     """Look until `accept` likes what it sees; fail with the last sight after `within` seconds."""
     end = time.monotonic() + within

@@ -182,7 +182,7 @@ class World:
         return eventually(
             lambda: self.client.get(f"/v1/jobs/{job_id}", params={"wait": 5}).json(),
             lambda job: job["state"] in ENDED,
-            within=30,
+            within=90,
         )
 
     def attempts(self, job_id: str) -> Attempts:
@@ -283,7 +283,7 @@ def accepted(world: World, key: str, crash: Crash) -> dict[str, Any]:
         answers.append(response.status_code if response is not None else 0)
         return response
 
-    response = eventually(once_more, lambda seen: seen is not None and seen.status_code == 202, within=10, every=0.2)
+    response = eventually(once_more, lambda seen: seen is not None and seen.status_code == 202, within=40, every=0.2)
     assert response is not None
     assert set(answers) <= {202, 409}, "in flight until the hold has run out, then accepted"
     job: dict[str, Any] = response.json()
@@ -317,14 +317,14 @@ def test_a_message_that_is_no_ticket_is_filed_once_though_its_archiver_died(worl
     garbage = amqp.Message(b"no ticket", delivery_mode=2, application_headers={"from": "elsewhere"})
     world.broker(lambda channel: channel.basic_publish(garbage, JOBS, "custom"))
     world.resurrect(crash)
-    eventually(world.queued, lambda left: not left, within=30)
+    eventually(world.queued, lambda left: not left, within=90)
     (letter,) = world.letters(None)
     assert (letter["reason"], letter["headers"]["from"]) == ("unparseable", "elsewhere")
 
 
 def test_and_when_every_queue_has_run_empty_nothing_has_happened_any_more(world: World) -> None:
     """The second copies of tickets and letters have arrived by now, and changed nothing."""
-    eventually(world.queued, lambda left: not left, within=30)
+    eventually(world.queued, lambda left: not left, within=90)
     for key, (crash, job) in world.ended_jobs.items():
         again = accepted(world, key, crash)
         assert (again["id"], again["finished_at"]) == (job["id"], job["finished_at"]), crash
