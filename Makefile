@@ -101,7 +101,7 @@ fuzz: services ## Random hostile input and requests, for longer than make test d
 	@$(WITH) $(PYTEST) tests/fuzz -s --seconds=60 $(ARGS)
 
 .PHONY: terraform-test
-terraform-test: setup ## Make, check and remove both AWS environments against a stand-in (6 min on two cores)
+terraform-test: setup ## Make, check and remove both AWS environments against a stand-in (9 min on two busy cores)
 	@$(PYTEST) tests/terraform -s $(ARGS)
 
 .PHONY: checkov
