@@ -80,7 +80,9 @@ def channel_of(platform: Platform) -> amqp.Channel:
 
 def run(platform: Platform, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = platform._environment(platform.folder / "none", {}) | settings
-    return subprocess.run([PROGRAM, *command], env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        [PROGRAM, *command], env=environment, capture_output=True, text=True, check=False, timeout=180
+    )
 
 
 def verdicts(done: subprocess.CompletedProcess[str]) -> dict[str, str]:

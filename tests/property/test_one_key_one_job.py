@@ -32,6 +32,7 @@ from holdfast.domain.request import JobRequest
 from holdfast.engine.dispatch import Dispatch
 from holdfast.engine.submit import Submission, Submit
 from holdfast.ports.clock import SystemClock
+from holdfast.ports.gate import Keyed
 from holdfast.ports.handler import Handler
 from holdfast.ports.ledger import JobQuery
 from holdfast.settings import Settings
@@ -150,7 +151,7 @@ class Scene:
     async def flush(self, after: int) -> None:
         """Redis loses all that it knew of this tenant."""
         await turns(after)
-        await self.replicas.redis.delete(*(redis_gate._name(self.tenant, f"k{key}") for key in range(KEYS)))
+        await self.replicas.redis.delete(*(redis_gate._name(Keyed(self.tenant, f"k{key}", b"")) for key in range(KEYS)))
 
     async def ask_until_answered(self, request: JobRequest, replica: int) -> Submission | IdempotencyMismatch:
         """As a client does that honours Retry-After: a hold that was left behind goes by itself."""
