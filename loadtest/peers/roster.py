@@ -2,8 +2,8 @@
 
 Every peer gets what Holdfast gets: the same services, the same uvicorn (uvloop, httptools, no access log) with as
 many processes, as many worker processes, and as many deliveries at once. All acknowledge late, after the work, but
-the row that is called "defaults". None keeps results. What was tried and found faster on two cores is used:
-Celery's producer in Starlette's threads, prefork for no-ops, threads for webhooks.
+the row that is called "defaults". None keeps results. Celery's producer is called in Starlette's threads, its pool is
+prefork for no-ops, as it comes, and threads for webhooks; other pools for no-ops have not been compared here.
 """
 
 from __future__ import annotations
