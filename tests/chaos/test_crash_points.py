@@ -95,10 +95,8 @@ CRASHES = [
     Crash(
         P.REISSUE_COMMITTED,
         STEWARD,
-        "delivery",
-        "a ticket that the broker gave up on for no fault of the job is made anew, once",
-        TAKEN_OVER,
-        after=(WEBHOOKS, P.EXECUTE_CLAIMED, "raise"),
+        "rejected",
+        "a ticket that the broker gave up on for no fault of the job is made anew; its second copy is refused",
     ),
     Crash(
         P.RESCUE_COMMITTED,
@@ -248,10 +246,16 @@ def begin(world: World, crash: Crash, key: str) -> None:
             world.start(RENDER)
         case "replay":
             return begin_replay(world, crash, key)
+        case "rejected":
+            assert world.platform.members[WEBHOOKS].terminate() == 0
     world.arm(crash)
     world.post(key, crash.story)
-    if crash.story == "lost":
-        lose(world)
+    match crash.story:
+        case "lost":
+            lose(world)
+        case "rejected":
+            reject(world)
+            world.start(WEBHOOKS)
     return None
 
 
@@ -272,6 +276,18 @@ def lose(world: World) -> None:
     eventually(lambda: worker.poll() is not None)
     eventually(lambda: world.broker(lambda channel: channel.queue_purge(work_queue("custom"))))
     world.start(WEBHOOKS)
+
+
+def reject(world: World) -> None:
+    """Somebody takes the ticket from the queue and has the broker dead-letter it, though nobody has claimed the job."""
+
+    def one(channel: amqp.Channel) -> bool:
+        message = channel.basic_get(work_queue("webhook"))
+        if message is not None:
+            channel.basic_reject(message.delivery_tag, requeue=False)
+        return message is not None
+
+    eventually(lambda: world.broker(one))
 
 
 def accepted(world: World, key: str, crash: Crash) -> dict[str, Any]:

@@ -189,18 +189,25 @@ async def test_a_job_is_not_rescued_while_its_lease_or_the_grace_lasts(stores: S
 # -- reissue ------------------------------------------------------------------------------------------------------
 
 
-async def test_an_open_attempt_gets_another_ticket(stores: Stores) -> None:
-    queued, running = await stores.accepted(), await stores.running()
-    waiting = await stores.settled(Retry(BROKEN))
-    for job in (queued, running.job, await stores.now(waiting.job)):
+async def test_an_attempt_that_nobody_makes_gets_another_ticket(stores: Stores) -> None:
+    queued, waiting = await stores.accepted(), await stores.settled(Retry(BROKEN))
+    for job in (queued, await stores.now(waiting.job)):
         ticket = await stores.outbox.reissue(job.id, job.attempt)
         assert ticket is not None
         assert (ticket.attempt, ticket.route) == (job.attempt, to_work(job.queue))
         assert ticket in await stores.rows(job)
         assert (await stores.now(job)).state is JobState.QUEUED
         granted(await stores.ledger.claim(ticket_of(job), "w", LEASE))
-    with pytest.raises(StaleClaim):
-        await stores.ledger.give_back(running)
+
+
+async def test_a_running_attempt_is_left_to_its_lease(stores: Stores) -> None:
+    holding, lost = await stores.running(), await stores.running(lease=LOST)
+    for claim in (holding, lost):
+        before = await stores.now(claim.job), await stores.rows(claim.job)
+        assert await stores.outbox.reissue(claim.job.id, 1) is None
+        assert (await stores.now(claim.job), await stores.rows(claim.job)) == before
+    await stores.ledger.give_back(holding)
+    assert len(of(lost.job, await stores.outbox.rescue(NONE, ALL))) == 1
 
 
 async def test_a_job_that_moved_on_gets_none(stores: Stores) -> None:

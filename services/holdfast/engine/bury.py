@@ -6,8 +6,13 @@ filed letter change nothing.
     how the message died        the job in the ledger        what happens
     rejected by a worker        DEAD already                 filed with the ledger's reason
     in any other way            its attempt crashed often    buried as poisoned, filed
-    in any other way            not the job's fault          a new ticket, not filed
+    in any other way            not the job's fault          a new ticket, not filed; none while somebody runs the job
     not one of ours             unknown                      filed as unparseable
+
+Whether who runs the job still lives is for the lease to say, and the steward's rescue acts on it: a message that comes
+a second time may have got its new ticket the first time, and the job may be running by that. (That it came before does
+not show: a quorum queue takes the delivery count along into the dead-letter queue, so each message there is
+`redelivered`.)
 """
 
 from __future__ import annotations
@@ -84,9 +89,11 @@ class BuryDead:
 
     async def _reissue(self, job: Job, message: DeadMessage) -> None:
         """The broker gave up on a job that did nothing wrong, so it gets another ticket."""
-        log.warning("ticket_reissued", death=message.death)
         ticket = await self._outbox.reissue(job.id, job.attempt)
-        if ticket is not None:
+        if ticket is None:
+            log.info("dead_letter_outdated", attempt=message.attempt, death=message.death)
+        else:
+            log.warning("ticket_reissued", death=message.death)
             metrics.TICKETS_REISSUED.of().inc()
             self._faults.reach(FaultPoint.REISSUE_COMMITTED)
             await self._dispatch.send(ticket)

@@ -55,7 +55,8 @@ class Outbox(Protocol):
     async def reissue(self, job_id: UUID, attempt: int) -> Envelope | None:
         """A new ticket for an attempt whose message is gone through no fault of the job.
 
-        None when the job has moved on, or waits for its due time: `promote` will write its ticket.
+        None when the job has moved on, or waits for its due time (`promote` will write its ticket), or is RUNNING: its
+        lease says whether its holder lives, and `rescue` acts on that.
         """
         ...
 

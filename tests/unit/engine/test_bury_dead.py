@@ -91,26 +91,32 @@ async def test_the_death_of_a_poisoned_job_is_told_once(world: World, bury: Bury
     assert told.id in {row.job_id for row in world.ledger.outbox.values()}, "the steward publishes it"
 
 
-async def test_a_message_returned_through_no_fault_of_its_job_gets_a_new_ticket(world: World, bury: BuryDead) -> None:
+DEATHS = pytest.mark.parametrize("death", ["delivery_limit", "rejected", "expired", "maxlen", None])
+
+
+@DEATHS
+async def test_a_message_that_died_through_no_fault_of_its_job_gets_a_new_ticket(
+    world: World, bury: BuryDead, death: str | None
+) -> None:
     job = await world.accepted()
-    await crash(world, job, DELIVERY_LIMIT)
-    await bury.bury(dead_message(job.id, death="delivery_limit"))
+    await bury.bury(dead_message(job.id, death=death))
     assert await filed(world) == []
-    assert (await world.job(job)).state is JobState.QUEUED
-    assert [sent.attempt for sent in world.broker.published] == [1, 1]
+    assert [(sent.job_id, sent.attempt) for sent in world.broker.published] == [(job.id, 1), (job.id, 1)]
     await world.execute.execute(ticket_of(job))
     assert (await world.job(job)).state is JobState.SUCCEEDED
 
 
-@pytest.mark.parametrize("death", ["rejected", "expired", "maxlen", None])
-async def test_anything_else_of_ours_that_is_still_open_gets_a_new_ticket(
-    world: World, bury: BuryDead, death: str | None
-) -> None:
+@DEATHS
+async def test_who_runs_the_job_by_another_ticket_keeps_it(world: World, bury: BuryDead, death: str | None) -> None:
+    """The archiver died after it had made that ticket, and the message comes again."""
     job = await world.accepted()
     await crash(world, job, DELIVERY_LIMIT)
+    before = await world.job(job)
     await bury.bury(dead_message(job.id, death=death))
-    assert await filed(world) == []
-    assert [sent.job_id for sent in world.broker.published] == [job.id, job.id]
+    assert (await world.job(job), before.state) == (before, JobState.RUNNING)
+    assert (await filed(world), len(world.broker.published)) == ([], 1)
+    await world.execute.execute(ticket_of(job, redelivered=True))
+    assert (await world.job(job)).state is JobState.SUCCEEDED
 
 
 @pytest.mark.parametrize("end", ["succeeded", "cancelled"])

@@ -274,7 +274,9 @@ class MemoryLedger(Ledger):
     async def reissue(self, job_id: UUID, attempt: int) -> Envelope | None:
         """One job's ticket, made anew."""
         record = self.records.get(job_id)
-        if record is None or not _open(record.job, attempt) or record.job.due_at is not None:
+        if record is None or record.job.attempt != attempt:
+            return None
+        if record.job.state not in {JobState.QUEUED, JobState.WAITING} or record.job.due_at is not None:
             return None
         return self.requeue(record)
 

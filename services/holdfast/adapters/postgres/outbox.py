@@ -107,8 +107,8 @@ LIMIT $1
 
 REISSUE = f"""
 WITH moved AS (
-  UPDATE jobs SET state = 'queued', since = now(), lease_until = NULL, token = token + 1
-  WHERE id = $1 AND attempt = $2 AND state IN ('queued', 'waiting', 'running') AND due_at IS NULL {RETURNING}
+  UPDATE jobs SET state = 'queued', since = now(), token = token + 1
+  WHERE id = $1 AND attempt = $2 AND state IN ('queued', 'waiting') AND due_at IS NULL {RETURNING}
 ) {TICKETS % ""}
 """
 
