@@ -19,8 +19,8 @@ import pytest
 from sqlalchemy import make_url
 
 from harness import Platform, psql
-from holdfast.adapters.postgres import schema
 from holdfast.adapters.postgres.database import Database
+from holdfast.adapters.postgres.migrate import upgrade
 from holdfast.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -81,7 +81,7 @@ def fresh(services: dict[str, str], folder: Path) -> Iterator[Settings]:
     psql(url, f'CREATE DATABASE "{name}"')
     broker.put(f"/vhosts/{name}").raise_for_status()
     database = url.set(database=name).render_as_string(hide_password=False)
-    schema.upgrade(database)
+    upgrade(database)
     try:
         yield Settings(
             postgres_url=database,

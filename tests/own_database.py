@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy import make_url
 
 from harness import psql
-from holdfast.adapters.postgres import schema
+from holdfast.adapters.postgres.migrate import upgrade
 from holdfast.settings import Settings
 
 
@@ -21,7 +21,7 @@ def own_settings(services: dict[str, str]) -> Iterator[Settings]:
     psql(url, f'CREATE DATABASE "{name}"')
     try:
         database = url.set(database=name).render_as_string(hide_password=False)
-        schema.upgrade(database)
+        upgrade(database)
         yield Settings(postgres_url=database, redis_url=services["HOLDFAST_REDIS_URL"])
     finally:
         psql(url, f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -15,7 +15,7 @@ import httpx
 from campaign.world import Sandbox, own_ports, query
 
 from harness import Platform, eventually
-from holdfast.adapters.postgres import schema
+from holdfast.adapters.postgres.migrate import upgrade
 from holdfast.settings import Settings
 
 from . import k6
@@ -76,7 +76,7 @@ def platform(sandbox: Sandbox, *members: str, niceness: int = 0, **overrides: An
         backlog_wait=10**9,
         log_level="WARNING",
     ).model_copy(update=overrides)
-    schema.upgrade(settings.postgres_url.get_secret_value())
+    upgrade(settings.postgres_url.get_secret_value())
     running = Platform(settings, sandbox.root, port=own_ports(1)[0])
     try:
         for member in ("api", *members):

@@ -22,7 +22,7 @@ from holdfast.ports.keys import ApiKey
 router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=StrictRoute)
 
 Admin = Annotated[Caller, Depends(requires(Role.ADMIN))]
-Name = Annotated[str, StringConstraints(pattern=r"^[\w.:/@ -]{1,100}$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[\w.:/@ -]+$")]
 
 
 class KeyIn(BaseModel):

@@ -31,7 +31,8 @@ from holdfast.domain.topology import WORK
 from holdfast.engine.results import artifacts_of
 from holdfast.ports.handler import Handler
 
-Tag = Annotated[str, StringConstraints(pattern=r"^[\w.:/@-]{1,64}$")]
+# Lengths stand outside of the patterns: counted repeats of `\w` would take seven megabytes, compiled.
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\w.:/@-]+$")]
 Priority = Literal["high", "default", "low"] | Annotated[int, Field(ge=MIN_PRIORITY, le=MAX_PRIORITY, strict=True)]
 """A name, or a number of RabbitMQ's own scale."""
 WEBHOOK_SECRET = r"^whsec_[A-Za-z0-9+/]{32,86}={0,2}$"  # noqa: S105 - a pattern

@@ -44,10 +44,11 @@ def migrate(settings: Settings) -> None:
     """Bring the ledger to `schema.head()`, or end the process with the reason."""
     from sqlalchemy.exc import SQLAlchemyError
 
+    from holdfast.adapters.postgres import migrate as migrations
     from holdfast.adapters.postgres import schema
 
     try:
-        schema.upgrade(settings.postgres_url.get_secret_value())
+        migrations.upgrade(settings.postgres_url.get_secret_value())
     except (SQLAlchemyError, OSError) as error:
         cause = getattr(error, "orig", None) or error
         fail(

@@ -16,7 +16,6 @@ from typing import Any
 
 import asyncpg
 import orjson
-from sqlalchemy import make_url
 
 from holdfast.domain.errors import LedgerUnavailable
 
@@ -47,11 +46,17 @@ class Row(asyncpg.Record):  # type: ignore[misc]
             raise AttributeError(name) from None
 
 
+def dsn(url: str) -> str:
+    """The URL of a setting, which may name SQLAlchemy's driver (`postgresql+asyncpg://`), as the driver takes it."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme.partition('+')[0]}://{rest}"
+
+
 class Database:
     """A pool of connections to one database. Safe to share between the tasks of one event loop."""
 
     def __init__(self, url: str, *, pool: int = 8, timeout: float = 10.0) -> None:
-        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._url = dsn(url)
         self._size, self._timeout = pool, timeout
         self._pool: asyncpg.Pool | None = None
 

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from holdfast.adapters.postgres import audit, rows
 from holdfast.adapters.postgres.database import Database
-from holdfast.adapters.postgres.tables import TURNS
 from holdfast.domain.audit import AuditEntry
 from holdfast.domain.dead_letter import DeadLetter, DeadLetterGroup, DeadReason
 from holdfast.domain.topology import JOBS
@@ -53,7 +52,7 @@ WITH letter AS (
   WHERE id = $1 AND replayed_at IS NULL AND dropped_at IS NULL FOR UPDATE
 ), moved AS (
   UPDATE jobs SET state = CASE WHEN lane IS NULL THEN 'queued' ELSE 'blocked' END, since = now(),
-                  turn = CASE WHEN lane IS NOT NULL THEN nextval('{TURNS.name}') END,
+                  turn = CASE WHEN lane IS NOT NULL THEN nextval('jobs_turn_seq') END,
                   attempt = jobs.attempt + 1, spent_before = jobs.attempt,
                   token = jobs.token + 1, traceparent = coalesce($4, jobs.traceparent),
                   priority = coalesce($2, jobs.priority), failure = NULL, finished_at = NULL, deadline = NULL

@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 
 import asyncpg
-from sqlalchemy import make_url
 
+from holdfast.adapters.postgres.database import dsn
 from holdfast.domain.errors import LedgerUnavailable
 
 STEWARD_LOCK = 0x486F6C6466
@@ -37,7 +37,7 @@ class PostgresLeadership:
     """Implements `ports.leadership.Leadership`."""
 
     def __init__(self, url: str) -> None:
-        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._url = dsn(url)
         self._connection: asyncpg.Connection | None = None
 
     async def acquire(self) -> bool:

@@ -14,7 +14,6 @@ from uuid import UUID
 from holdfast.adapters.postgres import audit, rows
 from holdfast.adapters.postgres.database import Database, Row
 from holdfast.adapters.postgres.schema import check_version
-from holdfast.adapters.postgres.tables import TURNS
 from holdfast.domain.attempt import Ask, Attempt, Claim, Refusal, Ticket, refusal
 from holdfast.domain.audit import AuditEntry
 from holdfast.domain.dead_letter import Failure
@@ -37,7 +36,7 @@ WITH given AS (
 ), fresh AS (
   INSERT INTO jobs (id, tenant, kind, queue, state, priority, payload, idempotency_key, fingerprint,
                     created_at, due_at, deadline, tags, traceparent, callback_url, callback_secret, lane, turn)
-  SELECT *, CASE WHEN lane IS NOT NULL THEN nextval('{TURNS.name}') END FROM given
+  SELECT *, CASE WHEN lane IS NOT NULL THEN nextval('jobs_turn_seq') END FROM given
   ON CONFLICT (tenant, idempotency_key) DO NOTHING
   RETURNING id, queue, state, priority
 ), tickets AS (

@@ -1,8 +1,4 @@
-"""Which schema the code expects, and how to get there: `holdfast db upgrade`.
-
-Migrations run under a lock timeout and a statement timeout, so that one which cannot get its lock fails and is
-tried again, instead of queueing every other statement behind it. An advisory lock lets one migrate at a time.
-"""
+"""Which schema the code expects, and whether a database has it. How to get there is `migrate`'s."""
 
 from __future__ import annotations
 
@@ -10,9 +6,6 @@ from functools import cache
 from pathlib import Path
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 from holdfast.adapters.postgres.database import Database
 from holdfast.domain.errors import LedgerUnavailable
@@ -20,23 +13,10 @@ from holdfast.domain.errors import LedgerUnavailable
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def config(url: str) -> Config:
-    """Alembic's configuration for a database."""
-    settings = Config()
-    settings.set_main_option("script_location", str(MIGRATIONS))
-    settings.attributes["url"] = url
-    return settings
-
-
 @cache
-def head() -> str | None:
-    """The newest revision among the migrations."""
-    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
-
-
-def upgrade(url: str, revision: str = "head") -> None:
-    """Migrate the database at `url`; idempotent."""
-    command.upgrade(config(url), revision)
+def head() -> str:
+    """The newest revision: a migration's file is named by its number, and they are one line."""
+    return max(file.name for file in (MIGRATIONS / "versions").glob("[0-9]*.py")).partition("_")[0]
 
 
 async def check_version(database: Database) -> None:
