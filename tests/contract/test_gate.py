@@ -97,7 +97,7 @@ async def test_an_answer_can_be_remembered_without_a_hold(gate: Gate, tenant: st
 
 async def test_a_released_key_is_new_again(gate: Gate, tenant: str) -> None:
     await hold(gate, tenant, "k", ONE)
-    await gate.release(Keyed(tenant, "k", ONE))
+    await gate.release([Keyed(tenant, "k", ONE)])
     assert await hold(gate, tenant, "k", OTHER) == Held()
 
 
@@ -105,18 +105,18 @@ async def test_releasing_does_not_delete_an_answer(gate: Gate, tenant: str) -> N
     job_id = uuid4()
     await hold(gate, tenant, "k", ONE)
     await gate.remember([Answered(Keyed(tenant, "k", ONE), job_id)])
-    await gate.release(Keyed(tenant, "k", ONE))
+    await gate.release([Keyed(tenant, "k", ONE)])
     assert await hold(gate, tenant, "k", ONE) == Known(ONE, job_id)
 
 
 async def test_releasing_does_not_delete_the_hold_of_another_request(gate: Gate, tenant: str) -> None:
     await hold(gate, tenant, "k", ONE)
-    await gate.release(Keyed(tenant, "k", OTHER))
+    await gate.release([Keyed(tenant, "k", OTHER)])
     assert isinstance(await hold(gate, tenant, "k", ONE), InFlight)
 
 
 async def test_releasing_what_is_not_held_is_no_error(gate: Gate, tenant: str) -> None:
-    await gate.release(Keyed(tenant, "k", ONE))
+    await gate.release([Keyed(tenant, "k", ONE)])
     assert await hold(gate, tenant, "k", ONE) == Held()
 
 
@@ -189,7 +189,7 @@ async def test_a_redis_that_is_away_is_said_to_be_in_good_time() -> None:
         for call in (
             lambda: hold(gate, "t", "k", ONE),
             lambda: gate.remember([Answered(Keyed("t", "k", ONE), uuid4())]),
-            lambda: gate.release(Keyed("t", "k", ONE)),
+            lambda: gate.release([Keyed("t", "k", ONE)]),
             gate.ping,
         ):
             with pytest.raises(RedisUnavailable, match=r"Redis (does|did) not answer"):
@@ -219,3 +219,11 @@ async def test_a_redis_that_hangs_is_asked_once_a_second_and_found_again(
             now += redis_link_module.COOL_DOWN
     assert asked == 3
     assert isinstance(await hold(gate, "t", str(uuid4()), ONE), Held)
+
+
+async def test_keys_are_released_together_each_for_its_own_request(gate: Gate, tenant: str) -> None:
+    await hold(gate, tenant, "a", ONE)
+    await hold(gate, tenant, "b", ONE)
+    await gate.release([Keyed(tenant, "a", ONE), Keyed(tenant, "b", OTHER)])
+    assert await hold(gate, tenant, "a", OTHER) == Held()
+    assert isinstance(await hold(gate, tenant, "b", ONE), InFlight)

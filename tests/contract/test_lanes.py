@@ -192,3 +192,15 @@ async def test_whoever_comes_and_goes_at_once_nobody_is_forgotten_and_nobody_ove
     assert order == [row.id for row in turns], "in the order of their turns"
     open_now = [job for name in lanes for job in accepted[name] if (await stores.now(job)).state in UNDER_WAY]
     assert open_now == []
+
+
+async def test_those_accepted_together_have_their_turns_in_that_order_whatever_their_keys_say(
+    stores: Stores, lane: str
+) -> None:
+    jobs = [stores.new(lane=lane, key=key) for key in ("c", "a", "b")]
+    await stores.ledger.accept(jobs)
+    for job in jobs:
+        [ticket] = await released(stores, lane)
+        assert ticket.job_id == job.id
+        claim = await stores.claimed(job)
+        await stores.ledger.settle(claim, settlement(claim, Succeeded({})))

@@ -58,6 +58,12 @@ async def test_the_first_job_of_a_key_within_a_batch_owns_it(stores: Stores) -> 
     assert {job.id for job in await stores.ledger.jobs(JobQuery(stores.tenant))} == {a1.id, b.id}
 
 
+async def test_the_owners_of_keys_come_in_the_order_of_the_keys(stores: Stores) -> None:
+    a, b = await stores.accepted(key="a"), await stores.accepted(key="b")
+    keys = [(stores.tenant, key) for key in ("b", "nothing", "a", "b")]
+    assert await stores.ledger.owners(keys) == [b, None, a, b]
+
+
 async def test_a_batch_may_mix_fresh_and_known_keys(stores: Stores) -> None:
     known = await stores.accepted(key="known")
     fresh, again = stores.new(key="fresh"), stores.new(key="known")
@@ -111,6 +117,7 @@ async def test_what_is_unknown_is_none(stores: Stores) -> None:
     assert await stores.ledger.job(stores.tenant, stranger.id) is None
     assert await stores.ledger.any_job(stranger.id) is None
     assert await stores.ledger.job_by_key(stores.tenant, "nothing") is None
+    assert await stores.ledger.owners([]) == []
     assert await stores.ledger.cancel(stores.tenant, stranger.id) is None
     assert await stores.ledger.attempts(stranger.id) == []
 

@@ -44,6 +44,15 @@ async def test_a_message_that_no_queue_takes_fails_alone(publisher: Publisher, c
     channel.queue_purge(work_queue("custom"))
 
 
+async def test_of_many_published_together_each_has_its_answer(publisher: Publisher, channel: amqp.Channel) -> None:
+    many = [ticket(to_work("custom")) for _ in range(700)]
+    many[300] = ticket(Route("holdfast.jobs", "nowhere"))
+    answers = await publisher.publish_all(many)
+    assert [place for place, answer in enumerate(answers) if answer is not None] == [300]
+    assert isinstance(answers[300], Unroutable)
+    assert channel.queue_purge(work_queue("custom")) == 699
+
+
 async def test_thousands_in_flight_are_each_confirmed(publisher: Publisher, channel: amqp.Channel) -> None:
     await asyncio.gather(*(publisher.publish(ticket(to_work("custom"))) for _ in range(3_000)))
     found = 0

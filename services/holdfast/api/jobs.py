@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -28,6 +27,7 @@ from holdfast.domain.job import ENDED, Job, JobState
 from holdfast.domain.request import JobRequest
 from holdfast.domain.tenancy import Caller, Role
 from holdfast.engine.results import artifacts_of
+from holdfast.engine.submit import Submission
 from holdfast.ports.artifacts import Artifact
 from holdfast.ports.ledger import JobQuery
 from holdfast.telemetry import metrics, tracing
@@ -41,8 +41,8 @@ LONGEST_WAIT = 30.0
 """Seconds that a read may wait for a job to end."""
 LOOK_EVERY = 0.1
 """Seconds between two looks of a waiting read."""
-AT_ONCE = 64
-"""Jobs of a batch that are under way together, and so share a commit, which takes about as long for many as for one."""
+AT_ONCE = 250
+"""Jobs of a batch that share statements and confirms; while they are prepared, nobody else has a turn."""
 REPLAYED = {"Idempotent-Replayed": "true"}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: {"description": "A problem document that names the field", "content": {problems.MEDIA_TYPE: {}}},
@@ -76,8 +76,10 @@ async def submit(
     key: Key = None,
 ) -> Response:
     """Accept a job. 202 means that it is committed: it will end as succeeded, cancelled or dead, and never vanish."""
-    _check_key(key, "header:Idempotency-Key")
-    submission = await state.runtime.submit.submit(body.request(caller.tenant, key, tracing.here()))
+    request = body.request(caller.tenant, key, tracing.here())
+    if error := _wrong_key(request, "header:Idempotency-Key"):
+        raise error
+    submission = await state.runtime.submit.submit(request)
     headers = {"Location": f"/v1/jobs/{submission.job.id}"} | (REPLAYED if submission.replayed else {})
     return answer(state.show(submission.job), 202, headers | rate_limit.headers(charged))
 
@@ -191,45 +193,42 @@ async def cancel(job_id: UUID, state: StateDep, caller: Canceller, body: schemas
 
 
 async def _outcomes(state: State, requests: Sequence[JobRequest]) -> list[dict[str, Any]]:
-    """Submit some at a time, so that a large batch does not make everybody else wait.
-
-    Those of one ordering key go one by one, so that they are accepted in that order.
-    """
-    outcomes: dict[int, dict[str, Any]] = {}
-    lines: dict[Any, list[int]] = defaultdict(list)
-    for index, request in enumerate(requests):
-        key = request.payload.get("ordering_key")
-        lines[key if isinstance(key, str) else index].append(index)
-    left = iter(lines.values())
-
-    async def submit_lines() -> None:
-        for line in left:
-            for index in line:
-                outcomes[index] = await _outcome(state, requests[index])
-
-    await asyncio.gather(*(submit_lines() for _ in range(min(AT_ONCE, len(lines)))))
-    return [outcomes[index] for index in range(len(requests))]
+    """Submit some at a time, so that a large batch does not make everybody else wait."""
+    outcomes = list[dict[str, Any]]()
+    for first in range(0, len(requests), AT_ONCE):
+        outcomes += await _outcomes_together(state, requests[first : first + AT_ONCE])
+    return outcomes
 
 
-async def _outcome(state: State, request: JobRequest) -> dict[str, Any]:
-    try:
-        _check_key(request.key, "/idempotency_key")
-        submission = await state.runtime.submit.submit(request)
-    except HoldfastError as error:
-        return _refused(error)
-    return {"status": 202, "replayed": submission.replayed, "job": state.show(submission.job)}
+async def _outcomes_together(state: State, requests: Sequence[JobRequest]) -> Iterator[dict[str, Any]]:
+    wrong = list(map(_wrong_key, requests))
+    submitted = iter(
+        await state.runtime.submit.submit_all(
+            [request for request, error in zip(requests, wrong, strict=True) if error is None]
+        )
+    )
+    return (_outcome(state, error or next(submitted)) for error in wrong)
 
 
-def _refused(error: HoldfastError) -> dict[str, Any]:
+def _outcome(state: State, outcome: Submission | Exception) -> dict[str, Any]:
+    if isinstance(outcome, Exception):
+        return _refused(outcome)
+    return {"status": 202, "replayed": outcome.replayed, "job": state.show(outcome.job)}
+
+
+def _refused(error: Exception) -> dict[str, Any]:
     """The outcome of a job that was not accepted."""
+    if not isinstance(error, HoldfastError):
+        log.error("request_failed", exc_info=error)
     problem = problems.of(error)
     return {"status": problem.status, "problem": problem.document}
 
 
-def _check_key(key: str | None, pointer: str) -> None:
-    if key is not None and not valid_key(key):
-        advice = f"must be 1 to {MAX_KEY_LENGTH} visible ASCII characters without spaces, such as a UUID"
-        raise InvalidField([(pointer, advice)])
+def _wrong_key(request: JobRequest, pointer: str = "/idempotency_key") -> InvalidField | None:
+    if request.key is None or valid_key(request.key):
+        return None
+    advice = f"must be 1 to {MAX_KEY_LENGTH} visible ASCII characters without spaces, such as a UUID"
+    return InvalidField([(pointer, advice)])
 
 
 async def _job(state: State, caller: Caller, job_id: UUID) -> Job:

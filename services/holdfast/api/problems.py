@@ -61,8 +61,8 @@ class Problem(Exception):
         return Response(body, self.status, headers=self.headers, media_type=MEDIA_TYPE)
 
 
-def of(error: errors.HoldfastError) -> Problem:
-    """The problem that an error of ours is."""
+def of(error: Exception) -> Problem:
+    """The problem that an error of ours is; any other is a defect."""
     match error:
         case errors.UnknownKind():
             return invalid([("/kind", str(error))], kind="unknown-kind", title="Unknown kind")

@@ -6,9 +6,9 @@ import re
 import secrets
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from holdfast.api.heads import field
+from holdfast.telemetry.logs import about
 
 HEADER = "X-Request-Id"
 _RAW = HEADER.lower().encode()
@@ -35,8 +35,5 @@ class RequestId:
                 message["headers"] = [*message["headers"], named]
             await send(message)
 
-        bound = bind_contextvars(request_id=request_id)
-        try:
+        with about(request_id=request_id):
             await self._app(scope, receive, name)
-        finally:
-            reset_contextvars(**bound)

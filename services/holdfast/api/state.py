@@ -43,6 +43,8 @@ class State:
             return DEFAULT_POLICY.max_attempts
 
     def _links(self, job: Job) -> Mapping[str, str]:
+        if job.result is None:
+            return {}
         expires = self.runtime.core.clock.now() + timedelta(seconds=self.runtime.core.settings.artifact_url_lifetime)
         paths = {a.name: f"/v1/jobs/{job.id}/artifacts/{quote(a.name)}" for a in artifacts_of(job.result)}
         return {name: f"{path}?{signed_url.sign(path, expires, self.signing_key())}" for name, path in paths.items()}

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 
 from holdfast.domain.backoff import JITTER_STEPS, TIERS, BrokerWait, ttl_ms
 
@@ -48,6 +49,7 @@ def work_queue(name: str) -> str:
     return f"holdfast.{name}"
 
 
+@cache
 def to_work(queue: str) -> Route:
     """The way to a work queue, now."""
     return Route(JOBS, queue)

@@ -22,7 +22,6 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
-from structlog.contextvars import bound_contextvars
 
 from holdfast.domain.callback import callback
 from holdfast.domain.dead_letter import DeadLetter, DeadMessage, DeadReason, Failure
@@ -35,7 +34,7 @@ from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.ledger import Ledger
 from holdfast.ports.outbox import Outbox
 from holdfast.telemetry import metrics, spans
-from holdfast.telemetry.logs import of_job
+from holdfast.telemetry.logs import about, of_job
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +57,7 @@ class BuryDead:
     async def bury(self, message: DeadMessage) -> None:
         """Return once the message may be acknowledged; raise LedgerUnavailable when it may not."""
         job = await self._ledger.any_job(message.job_id) if message.job_id else None
-        with bound_contextvars(**(of_job(job) if job else {})), spans.archiving(message):
+        with about(**(of_job(job) if job else {})), spans.archiving(message):
             await self._bury(message, job)
 
     async def _bury(self, message: DeadMessage, job: Job | None) -> None:

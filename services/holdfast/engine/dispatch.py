@@ -7,7 +7,7 @@ two copies apart. A broker that is away costs nothing but time, for the row is a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import structlog
 
@@ -17,7 +17,7 @@ from holdfast.engine.group import Group
 from holdfast.ports.broker import Broker
 from holdfast.ports.faults import NO_FAULTS, FaultPoint, Faults
 from holdfast.ports.outbox import Outbox
-from holdfast.telemetry import spans
+from holdfast.telemetry import spans, tracing
 from holdfast.telemetry.label_values import Shared
 from holdfast.telemetry.logs import of_envelope
 
@@ -34,34 +34,38 @@ class Dispatch:
 
     async def send(self, envelope: Envelope) -> bool:
         """Publish one message. False when the broker has not confirmed it: the steward will send it again."""
-        try:
-            with spans.publishing(envelope) as message:
-                await self._broker.publish(message)
-        except BrokerUnavailable as error:
-            log.warning("dispatch_deferred", why=str(error), **of_envelope(envelope))
-            return False
-        self._faults.reach(FaultPoint.DISPATCH_CONFIRMED)
-        task = asyncio.create_task(self._forget_quietly(envelope))
-        self._forgetting.add(task)
-        task.add_done_callback(self._forgetting.discard)
-        return True
+        return await self.send_all((envelope,)) == 1
 
-    async def send_all(self, envelopes: Iterable[Envelope]) -> int:
+    async def send_all(self, envelopes: Sequence[Envelope]) -> int:
         """Publish many at once; return how many were confirmed."""
-        return sum(await asyncio.gather(*map(self.send, envelopes)))
+        if not envelopes:
+            return 0
+        confirmed = list[Envelope]()
+        for envelope, error in zip(envelopes, await self._publish(envelopes), strict=True):
+            if error is None:
+                confirmed.append(envelope)
+            else:
+                log.warning("dispatch_deferred", why=str(error), **of_envelope(envelope))
+        if confirmed:
+            self._faults.reach(FaultPoint.DISPATCH_CONFIRMED)
+            task = asyncio.create_task(self._forget_quietly(confirmed))
+            self._forgetting.add(task)
+            task.add_done_callback(self._forgetting.discard)
+        return len(confirmed)
 
-    async def advance(self, lane: str | None) -> Sequence[Envelope]:
-        """Let the next job of a lane begin, if none is under way: after one has ended, and after one has come.
+    async def advance(self, *lanes: str | None) -> Sequence[Envelope]:
+        """Let the next job of each lane begin, if none is under way: after one has ended, and after one has come.
 
         Whoever comes last sees what the other did, so nobody is forgotten but by a crash, or while the ledger is away;
         then the steward finds the lane.
         """
-        if lane is None:
+        named = [lane for lane in lanes if lane is not None]
+        if not named:
             return ()
         try:
-            released = await self._outbox.release([lane])
+            released = await self._outbox.release(named)
         except LedgerUnavailable as error:
-            log.warning("lane_not_advanced", lane=lane, why=str(error))
+            log.warning("lanes_not_advanced", lanes=named, why=str(error))
             return ()
         for envelope in released:
             log.info("job_released", **of_envelope(envelope))
@@ -77,8 +81,24 @@ class Dispatch:
         await self._outbox.confirmed(sent)
         return [None] * len(sent)
 
-    async def _forget_quietly(self, envelope: Envelope) -> None:
+    async def _publish(self, envelopes: Sequence[Envelope]) -> Sequence[BrokerUnavailable | None]:
+        if not tracing.on():
+            return await self._broker.publish_all(envelopes)
+        return await asyncio.gather(*map(self._publish_traced, envelopes))
+
+    async def _publish_traced(self, envelope: Envelope) -> BrokerUnavailable | None:
+        """A message of its own, which names its own span as its origin."""
         try:
-            await self._forget(envelope)
-        except LedgerUnavailable as error:
-            log.warning("outbox_row_kept", why=str(error), **of_envelope(envelope))
+            with spans.publishing(envelope) as message:
+                await self._broker.publish(message)
+        except BrokerUnavailable as error:
+            return error
+        return None
+
+    async def _forget_quietly(self, envelopes: Sequence[Envelope]) -> None:
+        for envelope, error in zip(envelopes, await self._forget.all(envelopes), strict=True):
+            match error:
+                case LedgerUnavailable():
+                    log.warning("outbox_row_kept", why=str(error), **of_envelope(envelope))
+                case Exception():
+                    raise error

@@ -22,7 +22,6 @@ from itertools import repeat
 from typing import Any, TypeVar
 
 import structlog
-from structlog.contextvars import bound_contextvars
 
 from holdfast.domain.attempt import Ask, Claim, Outcome, Refusal, Ticket
 from holdfast.domain.backoff import RetryPolicy
@@ -41,7 +40,7 @@ from holdfast.ports.handler import DEFAULT_POLICY, Kinds
 from holdfast.ports.ledger import Ledger
 from holdfast.telemetry import metrics, spans
 from holdfast.telemetry.label_values import AttemptEnd, Shared, job_outcome
-from holdfast.telemetry.logs import fields, of_job
+from holdfast.telemetry.logs import about, fields, of_job
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +90,7 @@ class Execute:
     async def execute(self, ticket: Ticket, hints: Hints = NO_HINTS) -> Disposition:
         """Run the attempt that the ticket names."""
         told = fields(ticket.job_id, ticket.attempt, hints.kind, hints.idempotency_key, hints.traceparent)
-        with bound_contextvars(**told):
+        with about(**told):
             try:
                 claim = await self._claim(Ask(ticket, self._worker, self._lease(hints.kind)))
             except LedgerUnavailable as error:
@@ -103,7 +102,7 @@ class Execute:
                     return Disposition.DEAD_LETTER if claim.dead else Disposition.ACK
                 case Claim():
                     self._count_claim(claim, ticket, hints)
-                    with bound_contextvars(**of_job(claim.job)), spans.processing(claim, hints, self._clock.now()):
+                    with about(**of_job(claim.job)), spans.processing(claim, hints, self._clock.now()):
                         return await self._attempt(claim)
 
     def _count_claim(self, claim: Claim, ticket: Ticket, hints: Hints) -> None:
@@ -141,7 +140,7 @@ class Execute:
             error=settlement.failure and settlement.failure.error,
         )
         self._faults.reach(FaultPoint.EXECUTE_SETTLED)
-        await self._dispatch.send_all(self._tickets(settlement))
+        await self._dispatch.send_all(list(self._tickets(settlement)))
         if settlement.job_state in ENDED:
             await self._dispatch.advance(claim.job.lane)
         self._faults.reach(FaultPoint.EXECUTE_PUBLISHED)

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from holdfast.domain.errors import Unavailable
@@ -22,51 +23,83 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+@dataclass(slots=True, eq=False)
+class _Lot(Generic[T, R]):
+    """What came in one call, or as much of it as one run takes."""
+
+    items: Sequence[T]
+    results: asyncio.Future[Sequence[R | Exception]]
+
+
 class Group(Generic[T, R]):
-    """Turns `run`, which takes many items and returns a result for each in order, into a call for one item."""
+    """Turns `run`, which takes many items and returns a result for each in order, into calls for one item or some."""
 
     def __init__(
         self, run: Callable[[Sequence[T]], Awaitable[Sequence[R]]], statement: Shared, *, largest: int = 500
     ) -> None:
         self._run, self._largest = run, largest
         self._items, self._seconds = metrics.SHARED_ITEMS.of(statement), metrics.SHARED_SECONDS.of(statement)
-        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._waiting: deque[_Lot[T, R]] = deque()
         self._flushing: asyncio.Task[None] | None = None
 
     async def __call__(self, item: T) -> R:
-        """Run `item` with its group. Once started a run is not cancelled, for others share it."""
-        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        """Run `item` with its group; raise what it fails of."""
+        (result,) = await self.all((item,))
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def all(self, items: Sequence[T]) -> list[R | Exception]:
+        """Run the items with their group, in their order; a result, or what it failed of, for each.
+
+        Once started a run is not cancelled, for others share it.
+        """
+        new_future = asyncio.get_running_loop().create_future
+        lots = [
+            _Lot[T, R](items[first : first + self._largest], new_future())
+            for first in range(0, len(items), self._largest)
+        ]
+        self._waiting.extend(lots)
         if self._flushing is None:
             # What many share is about none of them: its log lines and spans must not name the one that came first.
             self._flushing = asyncio.create_task(self._flush(), context=Context())
-        return await future
+        return [result for lot in lots for result in await lot.results]
 
     async def _flush(self) -> None:
         try:
             while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._largest))]
-                await self._settle(batch)
+                await self._settle(self._next())
         finally:
             self._flushing = None
 
-    async def _settle(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
-        self._items.observe(len(batch))
+    def _next(self) -> Sequence[_Lot[T, R]]:
+        """As many of the lots that wait as one run takes, and at least one."""
+        lots = [self._waiting.popleft()]
+        size = len(lots[0].items)
+        while self._waiting and size + len(self._waiting[0].items) <= self._largest:
+            lots.append(self._waiting.popleft())
+            size += len(lots[-1].items)
+        return lots
+
+    async def _settle(self, lots: Sequence[_Lot[T, R]]) -> None:
+        results = await self._results([item for lot in lots for item in lot.items])
+        first = 0
+        for lot in lots:
+            after = first + len(lot.items)
+            if not lot.results.done():
+                lot.results.set_result(results[first:after])
+            first = after
+
+    async def _results(self, items: Sequence[T]) -> Sequence[R | Exception]:
+        self._items.observe(len(items))
         began = time.perf_counter()
         try:
-            results = await self._run([item for item, _ in batch])
+            results = await self._run(items)
             self._seconds.observe(time.perf_counter() - began)
-            if len(results) != len(batch):
-                raise RuntimeError(f"{len(results)} results came for {len(batch)} items")
+            if len(results) != len(items):
+                raise RuntimeError(f"{len(results)} results came for {len(items)} items")
         except Exception as error:
-            if len(batch) > 1 and not isinstance(error, Unavailable):
-                for one in batch:
-                    await self._settle([one])
-                return
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
-            return
-        for (_, future), result in zip(batch, results, strict=True):
-            if not future.done():
-                future.set_result(result)
+            if len(items) > 1 and not isinstance(error, Unavailable):
+                return [result for item in items for result in await self._results([item])]
+            return [error] * len(items)
+        return results

@@ -63,8 +63,8 @@ class Gate(Protocol):
         """Turn each hold into an answer that is kept for at least 24 hours."""
         ...
 
-    async def release(self, request: Keyed) -> None:
-        """Give the hold up: the request was not accepted."""
+    async def release(self, requests: Sequence[Keyed]) -> None:
+        """Give the holds up: the requests were not accepted."""
         ...
 
     async def ping(self) -> None:

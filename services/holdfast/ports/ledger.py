@@ -38,7 +38,7 @@ class Ledger(Protocol):
     async def accept(self, jobs: Sequence[Job]) -> list[Job]:
         """Insert the jobs, each with its outbox row when QUEUED; return, in order, the job that now owns each key.
 
-        BLOCKED ones come behind all that their lanes have; `Outbox.release` lets them begin.
+        BLOCKED ones come, in their order, behind all that their lanes have; `Outbox.release` lets them begin.
 
         A returned job with another id than the given one was accepted earlier (or earlier in the same batch)
         under the same tenant and idempotency key. Nothing is written for it.
@@ -93,9 +93,13 @@ class Ledger(Protocol):
         """The job of whatever tenant: for the platform itself, never for a caller."""
         ...
 
-    async def job_by_key(self, tenant: str, key: str) -> Job | None:
-        """The job that owns the idempotency key."""
+    async def owners(self, keys: Sequence[tuple[str, str]]) -> list[Job | None]:
+        """The job that owns each idempotency key of a tenant, in order."""
         ...
+
+    async def job_by_key(self, tenant: str, key: str) -> Job | None:
+        """`owners` of one."""
+        return (await self.owners([(tenant, key)]))[0]
 
     async def jobs(self, query: JobQuery) -> list[Job]:
         """At most `query.limit` jobs, newest id first."""

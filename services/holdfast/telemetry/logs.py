@@ -9,6 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Literal, TextIO
 from uuid import UUID
 
@@ -32,18 +37,33 @@ QUIET = {
 """Libraries whose news is not ours below a level."""
 
 
+_ABOUT: ContextVar[Mapping[str, Any]] = ContextVar("holdfast_about", default=MappingProxyType({}))
+
+
+@contextmanager
+def about(**fields: Any) -> Iterator[None]:
+    """Put these fields on every line that is written in this context."""
+    before = _ABOUT.set({**_ABOUT.get(), **fields})
+    try:
+        yield
+    finally:
+        _ABOUT.reset(before)
+
+
 def fields(
     job_id: UUID, attempt: int | None, kind: str | None, idempotency_key: str | None, traceparent: str | None
 ) -> dict[str, Any]:
     """What names a job on a line: `job_id` and, as far as they are known, the rest."""
-    known = {
-        "job_id": str(job_id),
-        "attempt": attempt,
-        "kind": kind,
-        "idempotency_key": idempotency_key,
-        "trace_id": trace_id(traceparent),
-    }
-    return {name: value for name, value in known.items() if value is not None}
+    known: dict[str, Any] = {"job_id": str(job_id)}
+    if attempt is not None:
+        known["attempt"] = attempt
+    if kind is not None:
+        known["kind"] = kind
+    if idempotency_key is not None:
+        known["idempotency_key"] = idempotency_key
+    if traceparent is not None and (trace := trace_id(traceparent)) is not None:
+        known["trace_id"] = trace
+    return known
 
 
 def of_job(job: Job) -> dict[str, Any]:
@@ -62,22 +82,15 @@ def configure(level: str, form: Literal["auto", "json", "console"], service: str
     Our own lines do not go through the logging module, which would take as long for one as all of the rest.
     """
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
-    begin: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    described = _Described(service)
     end: list[structlog.typing.Processor] = [
-        _Service(service),
         redaction.exception,
-        redaction.redact,
-        structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(_json),
+        *((redaction.redact, structlog.dev.ConsoleRenderer()) if console else (_rendered,)),
     ]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=begin, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *end]
+            foreign_pre_chain=[described], processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *end]
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
@@ -85,7 +98,7 @@ def configure(level: str, form: Literal["auto", "json", "console"], service: str
         logging.getLogger(name).setLevel(max(least, logging.getLogger().level))
     stream = sys.stderr
     structlog.configure(
-        processors=[*begin, *end],
+        processors=[described, *end],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLogger().level),
         logger_factory=lambda name="": _Lines(stream, name),
         cache_logger_on_first_use=True,
@@ -105,20 +118,33 @@ class _Lines:
     debug = info = warning = error = critical = msg
 
 
-def _json(event: Any, **options: Any) -> str:
+class _Described:
+    """A structlog processor: adds what the line is about, and who wrote it when."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def __call__(self, logger: Any, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        record = event.get("_record")  # of the logging module
+        return {
+            **_ABOUT.get(),
+            **event,
+            "level": method,
+            "logger": record.name if record else logger.name,
+            "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "service": self._service,
+        }
+
+
+def _rendered(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+    """A structlog processor: the line as JSON, redacted. Most need no more than a look at what was rendered."""
+    line = _json(event)
+    return line if redaction.harmless(event, line) else _json(redaction.redact(_logger, _method, event))
+
+
+def _json(event: structlog.typing.EventDict) -> str:
     """By orjson; what it cannot write (half a surrogate pair, integers past 64 bits) by the standard library."""
     try:
-        return orjson.dumps(event, options["default"]).decode()
+        return orjson.dumps(event, repr).decode()
     except TypeError:
-        return json.dumps(event, **options)
-
-
-class _Service:
-    """Adds the name of the service to every line."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __call__(self, _logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        event["service"] = self._name
-        return event
+        return json.dumps(event, default=repr)

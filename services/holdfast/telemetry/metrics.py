@@ -160,7 +160,7 @@ PUBLISHED = counter(
 )
 CONFIRM = histogram(
     "holdfast_publisher_confirm_seconds",
-    "From a message's arrival at the publisher to its confirm.",
+    "From the arrival of a message, or of several at once, at the publisher to the last of the confirms.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 IN_FLIGHT = gauge("holdfast_publisher_in_flight", "Messages written and not confirmed yet.")
@@ -170,7 +170,7 @@ WINDOW = gauge(
 CONNECTED = gauge("holdfast_publisher_connected", "Open, unblocked connections of the publisher.")
 SHARED_ITEMS = histogram(
     "holdfast_ledger_batch_items",
-    "How many callers shared one statement of the ledger (group commit), or one question to the gate.",
+    "How many jobs shared one statement of the ledger (group commit), or one question to the gate.",
     Label("statement", lambda: Shared),
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
 )

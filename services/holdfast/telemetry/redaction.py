@@ -45,6 +45,8 @@ _QUERY = re.compile(
 )
 _TELLING = re.compile(r"[=\s]|://|hf_|whsec_", re.IGNORECASE)
 """What any of the others needs to find anything: ids and states, which most values are, have none of it."""
+_SUSPICIOUS = (" ", "=", "\\", "://", "[")
+"""What a line of JSON without spaces has where _TELLING finds anything in a text, or where an array is."""
 _FUTURE = re.compile(r"\bexception=.*", re.DOTALL)
 """How asyncio names the exception of a task that nobody awaited, in the middle of a line."""
 
@@ -54,6 +56,16 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 def redact(_logger: object, _method: str, event: EventDict) -> EventDict:
     """A structlog processor: every value of the line, by the rules."""
     return {name: _value(name, value) for name, value in event.items()}
+
+
+def harmless(event: EventDict, line: str) -> bool:
+    """Whether the rules surely find nothing in an event that is this line of JSON: no field is private, and no text has
+    anything that one of them begins with. Whatever JSON escapes or nests is not looked at, and may be anything.
+    """
+    if not line.isascii() or any(map(line.__contains__, _SUSPICIOUS)) or line.rfind("{"):
+        return False
+    lowered = line.lower()
+    return "hf_" not in lowered and "whsec_" not in lowered and not _any_private(tuple(event))
 
 
 def clean(text: str) -> str:
@@ -81,6 +93,11 @@ def _value(name: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _value(str(key), item) for key, item in value.items()}
     return [_value("", item) for item in value] if isinstance(value, list | tuple | set | frozenset) else value
+
+
+@lru_cache(4096)
+def _any_private(names: tuple[str, ...]) -> bool:
+    return any(map(_private, names))
 
 
 @lru_cache(4096)

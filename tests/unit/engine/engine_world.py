@@ -106,10 +106,17 @@ class ShakyBroker(MemoryBroker):
         self.away = Outage()
         self.mute = Outage()
 
-    async def publish(self, envelope: Envelope) -> None:
-        self.away.strike(BrokerUnavailable("RabbitMQ is away"))
-        await super().publish(envelope)
-        self.mute.strike(BrokerUnavailable("the confirm did not come in time"))
+    async def publish_all(self, envelopes: Sequence[Envelope]) -> Sequence[BrokerUnavailable | None]:
+        return [await self._fate(envelope) for envelope in envelopes]
+
+    async def _fate(self, envelope: Envelope) -> BrokerUnavailable | None:
+        try:
+            self.away.strike(BrokerUnavailable("RabbitMQ is away"))
+            await super().publish_all([envelope])
+            self.mute.strike(BrokerUnavailable("the confirm did not come in time"))
+        except BrokerUnavailable as error:
+            return error
+        return None
 
 
 class ShakyGate(MemoryGate):
@@ -127,9 +134,9 @@ class ShakyGate(MemoryGate):
         self.away.strike(RedisUnavailable("Redis is away"))
         await super().remember(answers)
 
-    async def release(self, request: Keyed) -> None:
+    async def release(self, requests: Sequence[Keyed]) -> None:
         self.away.strike(RedisUnavailable("Redis is away"))
-        await super().release(request)
+        await super().release(requests)
 
 
 class ShakyLedger(MemoryLedger):

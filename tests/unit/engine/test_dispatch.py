@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 from engine_world import World
 
@@ -65,3 +67,20 @@ async def test_many_are_sent_at_once_and_the_confirmed_ones_counted(world: World
     assert await world.dispatch.send_all(rows) == 7
     await world.dispatch.idle()
     assert len(world.ledger.outbox) == 3
+
+
+async def test_of_many_only_what_is_confirmed_is_forgotten_in_one_statement(world: World) -> None:
+    rows = [await a_row(world) for _ in range(4)]
+    world.broker.mute.calls = 1
+    told: list[int] = []
+    confirmed = world.ledger.confirmed
+
+    async def counted(sent: Sequence[Envelope]) -> None:
+        told.append(len(sent))
+        await confirmed(sent)
+
+    world.ledger.confirmed = counted  # type: ignore[method-assign]
+    assert await world.dispatch.send_all(rows) == 3
+    await world.dispatch.idle()
+    assert told == [3]
+    assert list(world.ledger.outbox.values()) == rows[:1]

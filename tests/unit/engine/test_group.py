@@ -103,3 +103,17 @@ async def test_a_caller_that_gives_up_does_not_take_the_others_along() -> None:
     assert runner.runs == [[1], [2, 3]], "the runs of those who gave up were made all the same"
     assert first.cancelled()
     assert second.cancelled()
+
+
+async def test_what_comes_in_one_call_is_answered_in_its_order_whatever_the_limit() -> None:
+    runner = Runner()
+    group = Group(runner, Shared.ACCEPT, largest=3)
+    many, one, none = await asyncio.gather(group.all(range(7)), group(50), group.all([]))
+    assert (many, one, none) == ([2 * item for item in range(7)], 100, [])
+    assert runner.runs == [[0, 1, 2], [3, 4, 5], [6, 50]]
+
+
+async def test_a_bad_item_of_a_call_is_an_answer_among_the_others() -> None:
+    one, bad, other = await Group(Runner(), Shared.ACCEPT).all([1, -1, 3])
+    assert (one, other) == (2, 6)
+    assert isinstance(bad, ValueError)

@@ -17,7 +17,7 @@ from holdfast.domain.errors import (
     UnknownKind,
 )
 from holdfast.domain.job import JobState
-from holdfast.engine.submit import validate
+from holdfast.engine.submit import Submission, validate
 from holdfast.handlers.pdf import PdfRender
 from holdfast.handlers.pdf.payload import ENGINES
 from holdfast.ports.gate import Answered, Held, InFlight, Keyed, Known
@@ -140,10 +140,10 @@ async def test_a_crash_between_commit_and_publish_leaves_the_outbox_row(world: W
     class Crash(BaseException):
         pass
 
-    async def crash(envelope: Any) -> None:
+    async def crash(_: Any) -> Any:
         raise Crash
 
-    world.broker.publish = crash  # type: ignore[method-assign]
+    world.broker.publish_all = crash  # type: ignore[method-assign]
     with pytest.raises(Crash):
         await world.submit.submit(REQUEST)
     job = await world.ledger.job_by_key("acme", "order-1")
@@ -206,7 +206,57 @@ async def test_concurrent_requests_with_one_key_make_one_job(world: World) -> No
 async def test_the_gate_says_in_flight_only_while_it_is(world: World) -> None:
     await world.gate.hold([Keyed("acme", "order-1", REQUEST.fingerprint())])
     assert isinstance(await gate_answer(world), InFlight)
-    await world.gate.release(Keyed("acme", "order-1", b"another request's"))
+    await world.gate.release([Keyed("acme", "order-1", b"another request's")])
     assert isinstance(await gate_answer(world), InFlight)
-    await world.gate.release(Keyed("acme", "order-1", REQUEST.fingerprint()))
+    await world.gate.release([Keyed("acme", "order-1", REQUEST.fingerprint())])
     assert await gate_answer(world) == Held()
+
+
+async def test_requests_that_come_together_have_an_outcome_each(world: World) -> None:
+    known = (await world.submit.submit(REQUEST)).job
+    one, other, wrong, unknown, again, reused = await world.submit.submit_all(
+        [
+            make_request(key="a"),
+            make_request(),
+            make_request(key="b", payload={"say": 5}),
+            make_request(key="c", kind="test.nothing"),
+            REQUEST,
+            OTHER,
+        ]
+    )
+    assert isinstance(one, Submission) and isinstance(other, Submission) and isinstance(again, Submission)
+    assert (one.replayed, other.replayed, again.replayed) == (False, False, True)
+    assert again.job.id == known.id
+    assert list(map(type, (wrong, unknown, reused))) == [InvalidField, UnknownKind, IdempotencyMismatch]
+    assert {row.job_id for row in world.broker.published} == {known.id, one.job.id, other.job.id}
+    await world.dispatch.idle()
+    assert world.ledger.outbox == {}
+
+
+async def test_of_several_with_one_key_the_first_makes_the_job(world: World) -> None:
+    first, repeat, another = await world.submit.submit_all([REQUEST, REQUEST, OTHER])
+    assert isinstance(first, Submission) and isinstance(repeat, Submission)
+    assert (first.replayed, repeat.replayed, repeat.job.id) == (False, True, first.job.id)
+    assert isinstance(another, IdempotencyMismatch)
+    assert len(world.ledger.records) == 1
+
+
+async def test_a_ledger_that_is_away_refuses_all_that_came_together_and_releases_their_keys(world: World) -> None:
+    world.ledger.away.calls = 1
+    requests = [REQUEST, make_request(key="order-2"), make_request()]
+    assert list(map(type, await world.submit.submit_all(requests))) == [LedgerUnavailable] * 3
+    again = await world.submit.submit_all(requests)
+    assert [isinstance(it, Submission) and not it.replayed for it in again] == [True] * 3
+
+
+async def test_a_broker_that_takes_some_leaves_the_rows_of_the_others(world: World) -> None:
+    world.broker.away.calls = 2
+    outcomes = await world.submit.submit_all([make_request() for _ in range(5)])
+    await world.dispatch.idle()
+    assert all(isinstance(it, Submission) and it.job.state is JobState.QUEUED for it in outcomes)
+    assert len(world.broker.published) == 3
+    assert len(world.ledger.outbox) == 2
+
+
+async def test_nothing_asked_is_nothing_done(world: World) -> None:
+    assert await world.submit.submit_all([]) == []

@@ -288,11 +288,11 @@ async def test_a_full_turn_asks_for_another_at_once(stores: Stores, monkeypatch:
 async def test_a_broker_that_is_away_does_not_make_the_relay_spin(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(envelope: Envelope) -> None:
-        raise BrokerUnavailable("RabbitMQ is away")
+    async def away(envelopes: Sequence[Envelope]) -> list[BrokerUnavailable]:
+        return [BrokerUnavailable("RabbitMQ is away")] * len(envelopes)
 
     monkeypatch.setattr(loops, "BATCH", 1)
-    monkeypatch.setattr(stores.broker, "publish", away)
+    monkeypatch.setattr(stores.broker, "publish_all", away)
     await stores.ledger.accept([make_job(now=stores.clock.now())])
     assert not await loops.relay(stores.ledger, stores.dispatch, timedelta(0)).turn()
     assert len(stores.ledger.outbox) == 1

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from holdfast.domain.envelope import Envelope
+from holdfast.domain.errors import BrokerUnavailable
+from holdfast.ports.broker import Broker
 
 
-class MemoryBroker:
+class MemoryBroker(Broker):
     """Implements `ports.broker.Broker`."""
 
     def __init__(self) -> None:
         self.published: list[Envelope] = []
 
-    async def publish(self, envelope: Envelope) -> None:
-        """Keep it."""
-        self.published.append(envelope)
+    async def publish_all(self, envelopes: Sequence[Envelope]) -> Sequence[BrokerUnavailable | None]:
+        """Keep them."""
+        self.published.extend(envelopes)
+        return [None] * len(envelopes)
 
     async def ping(self) -> None:
         """Memory always answers."""

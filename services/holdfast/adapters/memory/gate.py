@@ -24,10 +24,11 @@ class MemoryGate:
         for request, job_id in answers:
             self._entries[request.tenant, request.key] = request.fingerprint, job_id
 
-    async def release(self, request: Keyed) -> None:
-        """Delete the hold."""
-        if self._entries.get((request.tenant, request.key)) == (request.fingerprint, None):
-            del self._entries[request.tenant, request.key]
+    async def release(self, requests: Sequence[Keyed]) -> None:
+        """Delete the holds."""
+        for request in requests:
+            if self._entries.get((request.tenant, request.key)) == (request.fingerprint, None):
+                del self._entries[request.tenant, request.key]
 
     async def ping(self) -> None:
         """Memory always answers."""

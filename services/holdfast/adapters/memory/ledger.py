@@ -58,8 +58,8 @@ class MemoryLedger(Ledger):
     # -- the ledger -------------------------------------------------------------------------------------------
 
     async def accept(self, jobs: Sequence[Job]) -> list[Job]:
-        """The first job of a key owns it; in the order of the keys, as the ledger in Postgres gives turns."""
-        for job in sorted(jobs, key=lambda job: (job.tenant, job.idempotency_key)):
+        """The first job of a key owns it."""
+        for job in jobs:
             if (job.tenant, job.idempotency_key) in self._owners:
                 continue
             self._owners[job.tenant, job.idempotency_key] = job.id
@@ -163,10 +163,10 @@ class MemoryLedger(Ledger):
         record = self.records.get(job_id)
         return record.job if record is not None else None
 
-    async def job_by_key(self, tenant: str, key: str) -> Job | None:
-        """One job by its key."""
-        owner = self._owners.get((tenant, key))
-        return self.records[owner].job if owner else None
+    async def owners(self, keys: Sequence[tuple[str, str]]) -> list[Job | None]:
+        """One after the other."""
+        found = map(self._owners.get, keys)
+        return [self.records[owner].job if owner else None for owner in found]
 
     async def jobs(self, query: JobQuery) -> list[Job]:
         """Newest first."""

@@ -25,18 +25,21 @@ from holdfast.ports.ledger import JobQuery, Ledger
 
 _cancellable = ", ".join(f"'{state}'" for state in sorted(CANCELLABLE))
 
+_accepted = (
+    "id, tenant, kind, queue, state, priority, payload, idempotency_key, fingerprint, created_at, due_at, deadline, "
+    "tags, traceparent, callback_url, callback_secret, lane"
+)
+
 ACCEPT = f"""
-WITH given AS (
-  SELECT * FROM unnest(
+WITH given AS MATERIALIZED (
+  SELECT g.*, CASE WHEN lane IS NOT NULL THEN nextval('jobs_turn_seq') END AS turn FROM unnest(
     $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::json[], $8::text[], $9::bytea[],
     $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::jsonb[], $14::text[], $15::text[], $16::text[],
     $17::text[]
-  ) AS g(id, tenant, kind, queue, state, priority, payload, idempotency_key, fingerprint,
-         created_at, due_at, deadline, tags, traceparent, callback_url, callback_secret, lane)
+  ) WITH ORDINALITY AS g({_accepted}, place)
 ), fresh AS (
-  INSERT INTO jobs (id, tenant, kind, queue, state, priority, payload, idempotency_key, fingerprint,
-                    created_at, due_at, deadline, tags, traceparent, callback_url, callback_secret, lane, turn)
-  SELECT *, CASE WHEN lane IS NOT NULL THEN nextval('jobs_turn_seq') END FROM given
+  INSERT INTO jobs ({_accepted}, turn)
+  SELECT {_accepted}, turn FROM given ORDER BY tenant, idempotency_key, place
   ON CONFLICT (tenant, idempotency_key) DO NOTHING
   RETURNING id, queue, state, priority
 ), tickets AS (
@@ -192,18 +195,24 @@ class PostgresLedger(Ledger):
         self._db = database
 
     async def accept(self, jobs: Sequence[Job]) -> list[Job]:
-        """Insert in the order of the keys, so that two batches which share keys cannot deadlock."""
-        ordered = sorted(jobs, key=lambda job: (job.tenant, job.idempotency_key))
-        fresh = {row.id for row in await self._db.all(ACCEPT, *_columns(ordered))}
+        """Take turns in the order of the jobs; insert in that of the keys, so that two batches which share keys cannot
+        deadlock.
+        """
+        fresh = {row.id for row in await self._db.all(ACCEPT, *_columns(jobs))}
         if len(fresh) == len(jobs):
             return list(jobs)
-        owners = await self._owners([job for job in jobs if job.id not in fresh])
+        owners = await self._owners([(job.tenant, job.idempotency_key) for job in jobs if job.id not in fresh])
         return [job if job.id in fresh else owners[job.tenant, job.idempotency_key] for job in jobs]
 
-    async def _owners(self, jobs: Sequence[Job]) -> dict[tuple[str, str], Job]:
-        found = await self._db.all(OWNERS, [job.tenant for job in jobs], [job.idempotency_key for job in jobs])
-        owners = map(rows.to_job, found)
-        return {(job.tenant, job.idempotency_key): job for job in owners}
+    async def owners(self, keys: Sequence[tuple[str, str]]) -> list[Job | None]:
+        """By the unique index."""
+        found = await self._owners(keys)
+        return list(map(found.get, keys))
+
+    async def _owners(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Job]:
+        tenants, names = [tenant for tenant, _ in keys], [key for _, key in keys]
+        found = map(rows.to_job, await self._db.all(OWNERS, tenants, names))
+        return {(job.tenant, job.idempotency_key): job for job in found}
 
     async def claim_all(self, asks: Sequence[Ask]) -> list[Claim | Refusal]:
         """Grant or refuse each under the lock of its job's row; locks are taken in the order of the ids."""
@@ -251,13 +260,6 @@ class PostgresLedger(Ledger):
     async def any_job(self, job_id: UUID) -> Job | None:
         """One job by its id alone."""
         row = await self._db.one(f"SELECT {rows.JOB_COLUMNS} FROM jobs WHERE id = $1", job_id)
-        return row and rows.to_job(row)
-
-    async def job_by_key(self, tenant: str, key: str) -> Job | None:
-        """One job by its idempotency key."""
-        row = await self._db.one(
-            f"SELECT {rows.JOB_COLUMNS} FROM jobs WHERE tenant = $1 AND idempotency_key = $2", tenant, key
-        )
         return row and rows.to_job(row)
 
     async def jobs(self, query: JobQuery) -> list[Job]:

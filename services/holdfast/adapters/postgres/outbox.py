@@ -134,7 +134,7 @@ class PostgresOutbox:
 
     async def confirmed(self, sent: Sequence[Envelope]) -> None:
         """Delete in the order of the ids, so that two deletions cannot deadlock."""
-        ordered = sorted(sent, key=lambda envelope: (envelope.job_id, envelope.token))
+        ordered = sorted(sent, key=lambda envelope: (envelope.job_id.int, envelope.token))
         await self._db.all(CONFIRMED, [e.job_id for e in ordered], [e.token for e in ordered], LATE)
 
     async def unconfirmed(self, older_than: timedelta, limit: int) -> list[Envelope]:
@@ -158,14 +158,16 @@ class PostgresOutbox:
         """One statement, whose snapshot is newer than what made its caller call.
 
         Two at once choose the same job, or the unique index `jobs_under_way_ix` stops the one with the older snapshot;
-        that one looks again.
+        that one looks again, and in the end lane by lane, so that one of them does not hold up the others.
         """
         for _ in range(RELEASES):
             try:
                 return list(map(rows.to_envelope, await self._db.all(RELEASE, sorted(set(lanes)))))
             except asyncpg.UniqueViolationError:
                 continue
-        return []
+        if len(lanes) == 1:
+            return []
+        return [it for lane in lanes for it in await self.release([lane])]
 
     async def stalled(self, limit: int) -> list[str]:
         """From one lane to the next by the index, so that it costs what lanes there are, not what jobs."""

@@ -11,9 +11,10 @@ differs is put in: the job's id and the attempt, our own headers, priority and t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from datetime import datetime
+from functools import cache, lru_cache
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from amqp.serialization import dumps as write
@@ -36,6 +37,14 @@ _OURS = ("id", "root_id", "argsrepr")
 _content, _length, _text, _integer, _time = Struct(">HHQH"), Struct(">I"), Struct(">cI"), Struct(">ci"), Struct(">Q")
 
 
+_HEADER = b"%b" * 8
+_OWN_HEADERS = (
+    b"\x02id%b\x07root_id%b\x08argsrepr%b\x0dholdfast-kind%b\x10holdfast-attempt%b"
+    b"\x0fidempotency-key%b\x0benqueued-at%b"
+)
+"""Each after the length of its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """The payloads of a message's content header and of its body."""
@@ -56,6 +65,11 @@ class _Template:
     after_attempt: bytes
 
 
+class _Times(NamedTuple):
+    header: bytes
+    stamp: bytes
+
+
 def message_id(envelope: Envelope) -> str:
     """Names one publication; a returned message is recognised by it."""
     return f"{envelope.job_id}.{envelope.token}"
@@ -66,33 +80,37 @@ def encode(envelope: Envelope) -> Content:
     template, job_id = _template(), str(envelope.job_id).encode()
     headers = template.headers + _own_headers(envelope, job_id)
     body = b'%b%b", %d%b' % (template.before_id, job_id, envelope.attempt, template.after_attempt)
-    header = b"".join(
-        (
-            _content.pack(60, 0, len(body), _PROPERTIES),
-            template.kinds,
-            _length.pack(len(headers)),
-            headers,
-            bytes((_PERSISTENT, envelope.priority)),
-            _short(job_id),
-            _short(message_id(envelope).encode()),
-            _time.pack(int(envelope.enqueued_at.timestamp())),
-        )
+    header = _HEADER % (
+        _content.pack(60, 0, len(body), _PROPERTIES),
+        template.kinds,
+        _length.pack(len(headers)),
+        headers,
+        bytes((_PERSISTENT, envelope.priority)),
+        _short(job_id),
+        _short(b"%b.%d" % (job_id, envelope.token)),
+        _times(envelope.enqueued_at).stamp,
     )
     return Content(header, body)
 
 
 def _own_headers(envelope: Envelope, job_id: bytes) -> bytes:
-    parts = [
-        *(b"\x02id", _long(job_id), b"\x07root_id", _long(job_id)),
-        *(b"\x08argsrepr", _long(b"(%d)" % envelope.attempt)),
-        *(b"\x0dholdfast-kind", _long(envelope.kind.encode())),
-        *(b"\x10holdfast-attempt", _integer.pack(b"I", envelope.attempt)),
-        *(b"\x0fidempotency-key", _long(envelope.idempotency_key.encode())),
-        *(b"\x0benqueued-at", _long(envelope.enqueued_at.isoformat().encode())),
-    ]
-    if envelope.traceparent:
-        parts += b"\x0btraceparent", _long(envelope.traceparent.encode())
-    return b"".join(parts)
+    named = _long(job_id)
+    headers = _OWN_HEADERS % (
+        named,
+        named,
+        _long(b"(%d)" % envelope.attempt),
+        _long(envelope.kind.encode()),
+        _integer.pack(b"I", envelope.attempt),
+        _long(envelope.idempotency_key.encode()),
+        _times(envelope.enqueued_at).header,
+    )
+    return headers + b"\x0btraceparent" + _long(envelope.traceparent.encode()) if envelope.traceparent else headers
+
+
+@lru_cache(64)
+def _times(enqueued_at: datetime) -> _Times:
+    """Many messages have one."""
+    return _Times(_long(enqueued_at.isoformat().encode()), _time.pack(int(enqueued_at.timestamp())))
 
 
 @cache

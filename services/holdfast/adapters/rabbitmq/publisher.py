@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +33,7 @@ from holdfast.adapters.rabbitmq.message import Content, encode, message_id
 from holdfast.adapters.rabbitmq.wire import Wire
 from holdfast.domain.envelope import Envelope
 from holdfast.domain.errors import BrokerUnavailable, Unroutable
+from holdfast.ports.broker import Broker
 from holdfast.telemetry import metrics
 from holdfast.telemetry.families import Share
 from holdfast.telemetry.label_values import Published
@@ -48,16 +49,28 @@ FAREWELL = 1.0
 
 
 @dataclass(slots=True, eq=False)
+class _Lot:
+    """The publications of one call."""
+
+    asked: float
+    """When they were asked for, on the monotonic clock."""
+    errors: list[BrokerUnavailable | None]
+    left: int
+    """Those that are not resolved."""
+    done: asyncio.Future[None]
+
+
+@dataclass(slots=True, eq=False)
 class _Publication:
     envelope: Envelope
     content: Content
-    future: asyncio.Future[None]
-    asked: float
-    """When it was asked for, on the monotonic clock."""
+    lot: _Lot
+    place: int
+    """In its lot."""
     returned: bool = False
 
 
-class Publisher:
+class Publisher(Broker):
     """Implements `ports.broker.Broker`. Belongs to the event loop that uses it first."""
 
     def __init__(self, url: str, *, name: str = "holdfast publisher", timeout: float = 5.0, window: int = 500) -> None:
@@ -74,17 +87,18 @@ class Publisher:
         self._confirm_seconds = metrics.CONFIRM.of()
         self._in_flight, self._usable = Share(metrics.IN_FLIGHT), Share(metrics.CONNECTED)
 
-    async def publish(self, envelope: Envelope) -> None:
-        """Queue the message and wait for its confirm."""
+    async def publish_all(self, envelopes: Sequence[Envelope]) -> Sequence[BrokerUnavailable | None]:
+        """Queue the messages and wait for their confirms."""
         if self._away:
-            self._told[Published.LOST].inc()
-            raise BrokerUnavailable(self._away)
+            self._told[Published.LOST].inc(len(envelopes))
+            return [BrokerUnavailable(self._away)] * len(envelopes)
         self._start()
-        future = asyncio.get_running_loop().create_future()
-        publication = _Publication(envelope, encode(envelope), future, time.monotonic())
-        self._waiting.append(publication)
+        count, done = len(envelopes), asyncio.get_running_loop().create_future()
+        lot = _Lot(time.monotonic(), [None] * count, count, done)
+        self._waiting.extend(_Publication(it, encode(it), lot, place) for place, it in enumerate(envelopes))
         self._write_soon()
-        await publication.future
+        await done
+        return lot.errors
 
     async def ping(self) -> None:
         """Wait for the first connection; raise BrokerUnavailable when there is none, or when it is blocked."""
@@ -191,25 +205,30 @@ class Publisher:
     def _expire(self) -> None:
         """Fail what is past its deadline; a connection that confirms nothing for so long is given up."""
         too_old = time.monotonic() - self._timeout
-        while self._waiting and self._waiting[0].asked <= too_old:
-            self._finish(self._waiting.popleft(), BrokerUnavailable("RabbitMQ is too slow: the message was not sent"))
+        late = list[_Publication]()
+        while self._waiting and self._waiting[0].lot.asked <= too_old:
+            late.append(self._waiting.popleft())
+        self._fail(late, "RabbitMQ is too slow: the message was not sent")
         oldest = next(iter(self._inflight.values()), None)
-        if oldest is not None and oldest.asked <= too_old:
+        if oldest is not None and oldest.lot.asked <= too_old:
             raise BrokerUnavailable(f"RabbitMQ did not confirm a message within {self._timeout:g} s")
 
     def _confirmed(self, tag: int, multiple: bool, ack: bool) -> None:
-        now = time.monotonic()
+        said = Counter[Published]()
         for publication in self._take(tag, multiple):
             if not ack:
                 error = BrokerUnavailable("RabbitMQ refused the message: its queue is full or not available")
-                self._finish(publication, error, Published.NACKED)
+                self._finish(publication, error)
+                said[Published.NACKED] += 1
             elif publication.returned:
                 key = publication.envelope.route.routing_key
-                unroutable = Unroutable(f"no queue is bound for {key!r}; run `holdfast topology apply`")
-                self._finish(publication, unroutable, Published.RETURNED)
+                self._finish(publication, Unroutable(f"no queue is bound for {key!r}; run `holdfast topology apply`"))
+                said[Published.RETURNED] += 1
             else:
-                self._finish(publication, None, Published.CONFIRMED)
-                self._confirm_seconds.observe(now - publication.asked)
+                self._finish(publication, None)
+                said[Published.CONFIRMED] += 1
+        for result, times in said.items():
+            self._told[result].inc(times)
         self._in_flight.set(len(self._inflight))
         if self._waiting:
             self._write_soon()
@@ -243,16 +262,20 @@ class Publisher:
         lost = [*self._inflight.values(), *self._waiting]
         self._inflight.clear()
         self._waiting.clear()
-        for publication in lost:
-            self._finish(publication, BrokerUnavailable(why))
+        self._fail(lost, why)
         self._in_flight.set(0)
         self._usable.set(0)
 
-    def _finish(self, publication: _Publication, error: Exception | None, result: Published = Published.LOST) -> None:
-        self._told[result].inc()
-        if publication.future.done():
-            return
-        if error is None:
-            publication.future.set_result(None)
-        else:
-            publication.future.set_exception(error)
+    def _fail(self, publications: Sequence[_Publication], why: str) -> None:
+        """They are lost, as far as anybody knows."""
+        for publication in publications:
+            self._finish(publication, BrokerUnavailable(why))
+        self._told[Published.LOST].inc(len(publications))
+
+    def _finish(self, publication: _Publication, error: BrokerUnavailable | None) -> None:
+        lot = publication.lot
+        lot.errors[publication.place] = error
+        lot.left -= 1
+        if lot.left == 0 and not lot.done.done():
+            self._confirm_seconds.observe(time.monotonic() - lot.asked)
+            lot.done.set_result(None)

@@ -32,6 +32,8 @@ MANDATORY = 1
 CHUNK = 256 * 1024
 """Bytes that are read at a time."""
 _frame, _method, _confirm = Struct(">BHI"), Struct(">HH"), Struct(">QB")
+_CONTENT = b"%b%b%b\xce%b%b\xce"
+"""A method's frame, and those of a content header and of a body."""
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 Confirmed = Callable[[int, bool, bool], None]
@@ -58,7 +60,14 @@ class Wire:
     def publish(self, route: Route, content: Content) -> None:
         """Put a persistent, mandatory message behind those that wait to be written."""
         method = self._methods.get(route) or self._method(route)
-        self._out += method + self._framed(HEADER, content.header) + self._framed(BODY, content.body)
+        header, body, channel = content.header, content.body, self._channel
+        self._out += _CONTENT % (
+            method,
+            _frame.pack(HEADER, channel, len(header)),
+            header,
+            _frame.pack(BODY, channel, len(body)),
+            body,
+        )
 
     def flush(self) -> None:
         """Write what waits, as far as the socket takes it."""

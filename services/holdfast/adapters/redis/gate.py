@@ -30,7 +30,9 @@ REMEMBER = "for i, key in ipairs(KEYS) do redis.call('SET', key, ARGV[i + 1], 'P
 FORGET = f"""
 if redis.call('GETRANGE', KEYS[1], {1 + DIGEST}, -1) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0
 """
-RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+RELEASE = """
+for i, key in ipairs(KEYS) do if redis.call('GET', key) == ARGV[i] then redis.call('DEL', key) end end
+"""
 
 
 class RedisGate:
@@ -56,10 +58,10 @@ class RedisGate:
         ]
         await self._link.spare(lambda: self._remember(keys=names, args=values))
 
-    async def release(self, request: Keyed) -> None:
-        """Delete the hold, unless it has become an answer meanwhile."""
-        held = b"F" + request.fingerprint
-        await self._link.spare(lambda: self._redis.eval(RELEASE, 1, _name(request), held))
+    async def release(self, requests: Sequence[Keyed]) -> None:
+        """Delete each hold, unless it has become an answer meanwhile."""
+        names, held = list(map(_name, requests)), [b"F" + request.fingerprint for request in requests]
+        await self._link.spare(lambda: self._redis.eval(RELEASE, len(names), *names, *held))
 
     async def version(self) -> str:
         """The server's version."""
