@@ -23,7 +23,7 @@ FROM jobs WHERE due_at IS NOT NULL AND state IN ('scheduled', 'waiting') GROUP B
 UNION ALL
 SELECT CASE WHEN lease_until < now() THEN 'rescue' ELSE 'lease' END AS place, queue, state, count(*),
        count(*) FILTER (WHERE since < now() - $1::interval)
-FROM jobs WHERE state = 'running' GROUP BY place, queue, state
+FROM jobs WHERE state = 'running' AND lease_until IS NOT NULL GROUP BY place, queue, state
 UNION ALL
 SELECT CASE WHEN unsent.job_id IS NULL THEN 'broker' ELSE 'outbox' END AS place, queue, state, count(*),
        count(*) FILTER (WHERE unsent.job_id IS NULL AND since < now() - $1::interval

@@ -106,9 +106,11 @@ LIMIT $1
 """
 
 REISSUE = f"""
-WITH moved AS (
+WITH gone AS (
+  SELECT id, state, due_at FROM jobs WHERE id = $1 AND attempt = $2 FOR UPDATE
+), moved AS (
   UPDATE jobs SET state = 'queued', since = now(), token = token + 1
-  WHERE id = $1 AND attempt = $2 AND state IN ('queued', 'waiting') AND due_at IS NULL {RETURNING}
+  FROM gone WHERE jobs.id = gone.id AND gone.state IN ('queued', 'waiting') AND gone.due_at IS NULL {RETURNING}
 ) {TICKETS % ""}
 """
 

@@ -84,7 +84,7 @@ jobs = Table(
     CheckConstraint(f"state IN ({_states})", name="state"),
     Index("jobs_due_ix", "due_at", postgresql_where=text("due_at IS NOT NULL AND state IN ('scheduled', 'waiting')")),
     Index("jobs_ticketed_ix", "since", postgresql_where=text("due_at IS NULL AND state IN ('queued', 'waiting')")),
-    Index("jobs_leased_ix", "lease_until", postgresql_where=text("state = 'running'")),
+    Index("jobs_leased_ix", "lease_until", postgresql_where=text("lease_until IS NOT NULL")),
     Index("jobs_lane_ix", "lane", "turn", postgresql_where=text("state = 'blocked'")),
     Index(
         "jobs_under_way_ix",
