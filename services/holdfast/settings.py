@@ -136,6 +136,9 @@ class Settings(BaseSettings):
     # The api
     api_host: str = "127.0.0.1"
     api_port: int = 8000
+    api_processes: int = Field(default=1, ge=1, le=64)
+    """Processes that share the api's port, on a machine with cores to spare. With more than one the steward runs by
+    itself (`holdfast steward`, HOLDFAST_STEWARD_IN_API=false)."""
     api_origins: tuple[str, ...] = ()
     """Origins of other web pages that may call the api from a browser, as JSON: `["https://console.example.com"]`."""
     api_tls: bool = False

@@ -30,6 +30,7 @@ from holdfast.api import (
     observe,
     openapi,
     problems,
+    server,
     stats,
     uploads,
 )
@@ -37,7 +38,6 @@ from holdfast.api.auth import Authenticator, open_to_anonymous
 from holdfast.api.body_limit import BodyLimit
 from holdfast.api.browsers import SameOrigin, SecurityHeaders
 from holdfast.api.observe import Observe
-from holdfast.api.protocol import BoundedProtocol
 from holdfast.api.request_id import RequestId
 from holdfast.api.shedding import Shedding
 from holdfast.api.shortcut import Shortcut
@@ -53,8 +53,6 @@ log = structlog.get_logger(__name__)
 
 BATCH_FACTOR = 16
 """A batch body may be this many times as large as that of one job."""
-MAX_MESSAGE = 64 * 1024
-"""Bytes of a WebSocket message that a client may send."""
 DEVELOPMENT_KEY = Settings.model_fields["signing_key"].default
 
 DESCRIPTION = """
@@ -71,9 +69,8 @@ def create(settings: Settings) -> FastAPI:
         async with tracing.started("api"), bootstrap.api(settings) as runtime, _steward(settings):
             app.state.holdfast = State(runtime)
             app.state.authenticator = Authenticator(runtime.keys, settings)
-            app.state.exposition = Exposition(
-                "api", {Teller.API, Teller.STEWARD} if settings.steward_in_api else {Teller.API}
-            )
+            tellers = {Teller.API, Teller.STEWARD} if settings.steward_in_api else {Teller.API}
+            app.state.exposition = Exposition("api", tellers, alone=settings.api_processes == 1)
             yield
 
     app: FastAPI = FastAPIOffline(
@@ -113,24 +110,19 @@ def _surround(app: FastAPI, settings: Settings) -> None:
     app.build_middleware_stack = outer  # type: ignore[method-assign]
 
 
-def serve(settings: Settings) -> None:
-    """Run the api until it is told to stop."""
+def settled(settings: Settings) -> FastAPI:
+    """The application, after a look at whether it may be reached, as it is served."""
     _check(settings)
     app = create(settings)
     # A full collection of what was made by now takes a tenth of a second, and finds nothing: never look at it again.
     gc.collect()
     gc.freeze()
-    uvicorn.run(
-        app,
-        host=settings.api_host,
-        port=settings.api_port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=10,
-        server_header=False,
-        http=BoundedProtocol,
-        ws_max_size=MAX_MESSAGE,
-    )
+    return app
+
+
+def serve(settings: Settings) -> None:
+    """Run the api until it is told to stop."""
+    uvicorn.run(settled(settings), **server.options(settings))
 
 
 def _check(settings: Settings) -> None:

@@ -11,6 +11,8 @@ from holdfast.cli.admin import migrate
 from holdfast.cli.session import settings_or_exit
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from holdfast.settings import Settings
 
 
@@ -34,11 +36,26 @@ def register(app: typer.Typer) -> None:
 def api() -> None:
     """Serve the HTTP api (HOLDFAST_API_HOST, HOLDFAST_API_PORT), and stand for election as steward."""
     settings = _process("api")
-    from holdfast.api.app import serve
-
     if settings.migrate_on_start:
         migrate(settings)
-    serve(settings)
+    if settings.api_processes == 1:
+        from holdfast.api.app import serve
+
+        serve(settings)
+    else:
+        from holdfast.api.several import supervise
+
+        supervise(settings, f"{__name__}:application")
+
+
+def application() -> FastAPI:
+    """What each of several api processes serves; called in the process."""
+    from holdfast.api.several import join
+
+    join()
+    from holdfast.api.app import settled
+
+    return settled(_process("api"))
 
 
 def worker(

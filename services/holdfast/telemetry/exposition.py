@@ -70,9 +70,12 @@ def _name(family: Family[Any]) -> str:
 
 
 class Exposition:
-    """Renders `/metrics`: of this process, or of a worker and its children together."""
+    """Renders `/metrics`: of this process, or of all that share their counts with it.
 
-    def __init__(self, role: str, tellers: Iterable[Teller]) -> None:
+    `alone` says that no other process answers in its place, so that it tells of its own memory and time, too.
+    """
+
+    def __init__(self, role: str, tellers: Iterable[Teller], *, alone: bool = True) -> None:
         tellers = frozenset(tellers)
         self._registry = CollectorRegistry()
         folder = prefork.folder()
@@ -86,9 +89,10 @@ class Exposition:
             self._registry.register(pool.POOL)
             self._registry.register(waiting.DEPTHS)
         self._registry.register(_Process(role))
-        ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
+        if alone:
+            ProcessCollector(registry=self._registry)
+            GCCollector(registry=self._registry)
 
     def text(self) -> bytes:
         """The present values, in Prometheus' text format."""

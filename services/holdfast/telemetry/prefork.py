@@ -1,4 +1,5 @@
 """Count across the processes of a prefork pool: each slot of it writes to files of its own, and the parent adds up.
+Several api processes on one port do the same, and whichever is asked adds up.
 
 prometheus-client's multiprocess mode, with one change that it provides for: a file belongs to a slot of the pool, not
 to a process. A child that takes the place of a dead one goes on where that one's counters stopped, so no count is lost
@@ -19,6 +20,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from prometheus_client import multiprocess, values
@@ -47,6 +49,18 @@ def enter_slot(slot: int) -> None:
     global _slot
     _slot = f"slot{slot}"
     multiprocess.mark_process_dead(_slot, os.environ[_VARIABLE])  # type: ignore[no-untyped-call]
+
+
+def take_slot() -> None:
+    """In a process that was spawned, not forked: share counts, in the first slot that no living process holds."""
+    values.ValueClass = values.MultiProcessValue(lambda: _slot)  # type: ignore[no-untyped-call]
+    for slot in count(1):
+        place = Path(os.environ[_VARIABLE]) / f"slot{slot}"
+        place.mkdir(exist_ok=True)
+        with contextlib.suppress(BlockingIOError):
+            _lock(place)
+            enter_slot(slot)
+            return
 
 
 def folder() -> Path | None:
