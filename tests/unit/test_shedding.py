@@ -9,7 +9,7 @@ import orjson
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from holdfast.api.shedding import BATCH_WEIGHT, Shedding
+from holdfast.api.shedding import BATCH_WEIGHT, Load, Shedding
 from holdfast.domain.concurrency import BURST, FIRST, LATE
 
 Sent = list[Message]
@@ -40,7 +40,7 @@ def application() -> Application:
 
 @pytest.fixture
 def shedding(application: Application) -> Shedding:
-    return Shedding(application)
+    return Shedding(application, Load())
 
 
 async def at_once(*messages: Message) -> Message:
@@ -88,7 +88,7 @@ async def filled(shedding: Shedding, count: int, **options: Any) -> list[asyncio
 
 def overload(shedding: Shedding) -> None:
     """As if callbacks had been late for a while, though not so late that the limit shrinks."""
-    shedding._limit._lateness = LATE
+    shedding._load.limit._lateness = LATE
 
 
 async def test_past_the_limit_a_submit_is_refused_unread_with_a_time_to_come_back(
@@ -160,7 +160,7 @@ async def test_a_batch_counts_by_its_size_and_a_large_one_gets_in_when_it_is_alo
 ) -> None:
     large = {"path": "/v1/jobs/batch", "size": 1_000_000}
     first = await filled(shedding, 1, **large)
-    assert shedding._limit.under_way == BATCH_WEIGHT
+    assert shedding._load.limit.under_way == BATCH_WEIGHT
     await filled(shedding, int(FIRST) - BATCH_WEIGHT)
     overload(shedding)
     assert status(await ask(shedding, **large)) == 503
@@ -176,4 +176,4 @@ async def test_an_application_that_fails_gives_its_place_back(shedding: Shedding
     for _ in range(int(BURST) * 2):
         with pytest.raises(RuntimeError, match="a defect"):
             await ask(shedding)
-    assert shedding._limit.under_way == 0
+    assert shedding._load.limit.under_way == 0

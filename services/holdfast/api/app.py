@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 from collections.abc import AsyncIterator
+from typing import Any
 
 import structlog
 import uvicorn
@@ -36,12 +37,13 @@ from holdfast.api import (
 )
 from holdfast.api.auth import Authenticator, open_to_anonymous
 from holdfast.api.body_limit import BodyLimit
-from holdfast.api.browsers import SameOrigin, SecurityHeaders
+from holdfast.api.browsers import Guards, SameOrigin, SecurityHeaders
 from holdfast.api.observe import Observe
 from holdfast.api.request_id import RequestId
-from holdfast.api.shedding import Shedding
+from holdfast.api.shedding import Load, Shedding
 from holdfast.api.shortcut import Shortcut
 from holdfast.api.state import State
+from holdfast.api.turnstile import TURNSTILE, Turnstile
 from holdfast.domain.errors import HoldfastError
 from holdfast.settings import Settings
 from holdfast.steward import main as steward
@@ -63,21 +65,22 @@ will end in exactly one of `succeeded`, `cancelled` or `dead`. Errors are proble
 
 def create(settings: Settings) -> FastAPI:
     """The application; its runtime lives as long as its lifespan."""
+    load = Load() if settings.shed_load else None
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with tracing.started("api"), bootstrap.api(settings) as runtime, _steward(settings):
             app.state.holdfast = State(runtime)
             app.state.authenticator = Authenticator(runtime.keys, settings)
             tellers = {Teller.API, Teller.STEWARD} if settings.steward_in_api else {Teller.API}
             app.state.exposition = Exposition("api", tellers, alone=settings.api_processes == 1)
-            yield
+            yield {TURNSTILE: Turnstile(load, Guards(tls=settings.api_tls).around)} if load else {}
 
     app: FastAPI = FastAPIOffline(
         title="Holdfast", version=__version__, description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     problems.install(app)
-    _surround(app, settings)
+    _surround(app, settings, load)
     modules = (jobs, uploads, dead_letters, endpoints, kinds, stats, breakers, keys, audit, health, metrics, docs_page)
     for module in modules:
         app.include_router(module.router)
@@ -87,7 +90,7 @@ def create(settings: Settings) -> FastAPI:
     return app
 
 
-def _surround(app: FastAPI, settings: Settings) -> None:
+def _surround(app: FastAPI, settings: Settings, load: Load | None) -> None:
     """Put what holds for every answer around all of the application, so that a 500 has it too: the outermost first.
 
     What is refused here has cost little: nothing was parsed, and FastAPI has seen nothing of it.
@@ -96,8 +99,8 @@ def _surround(app: FastAPI, settings: Settings) -> None:
 
     def outer() -> ASGIApp:
         answering: ASGIApp = Shortcut(inner())
-        if settings.shed_load:
-            answering = Shedding(answering)
+        if load is not None:
+            answering = Shedding(answering, load)
         answering = BodyLimit(answering, limit=lambda path: _body_limit(settings, path))
         origins = settings.api_origins
         answering = SameOrigin(answering, origins=origins, only_loopback=open_to_anonymous(settings))

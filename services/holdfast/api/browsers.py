@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -55,21 +55,27 @@ class SecurityHeaders:
     """ASGI middleware: the headers of every answer. `tls` is whether clients reach the api over TLS."""
 
     def __init__(self, app: ASGIApp, *, tls: bool) -> None:
-        self._app = app
-        always = ALWAYS | ({"Strict-Transport-Security": HSTS} if tls else {})
-        self._always = [(name.lower().encode(), value.encode()) for name, value in always.items()]
+        self._app, self._guards = app, Guards(tls=tls)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = self._guarded(message["headers"])
+                message["headers"] = self._guards.around(message["headers"])
             await send(message)
 
         await self._app(scope, receive, guarded)
 
-    def _guarded(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+
+class Guards:
+    """The headers that keep an answer from being misused."""
+
+    def __init__(self, *, tls: bool) -> None:
+        always = ALWAYS | ({"Strict-Transport-Security": HSTS} if tls else {})
+        self._always = [(name.lower().encode(), value.encode()) for name, value in always.items()]
+
+    def around(self, headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """The headers of an answer, with those that it does not have."""
         said = dict(headers)
         added = [pair for pair in self._always if pair[0] not in said]

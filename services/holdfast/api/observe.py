@@ -33,6 +33,12 @@ def routes(app: FastAPI, routers: Iterable[APIRouter]) -> None:
     metrics.ROUTES.register(route.path for route in found if isinstance(route, APIRoute))
 
 
+def count(route: str, method: str, answered: StatusClass, seconds: float) -> None:
+    """Count a request."""
+    metrics.HTTP_REQUESTS.of(route, method, answered).inc()
+    metrics.HTTP_SECONDS.of(route, method).observe(seconds)
+
+
 class Observe:
     """ASGI middleware, the outermost."""
 
@@ -65,9 +71,7 @@ class Observe:
             raise
         finally:
             self._in_flight.dec()
-            where = route_of(scope), scope["method"]
-            metrics.HTTP_REQUESTS.of(*where, answered).inc()
-            metrics.HTTP_SECONDS.of(*where).observe(time.perf_counter() - began)
+            count(route_of(scope), scope["method"], answered, time.perf_counter() - began)
 
 
 def _serving(scope: Scope) -> AbstractContextManager[Span | None]:

@@ -3,6 +3,8 @@
 uvicorn's parser takes heads of any length and waits for them for ever, so that one client that drips headers holds a
 connection, and one that never ends them holds memory. Here a head that is too long, has too many fields or does not
 arrive in time is refused with a problem document, and its connection closed. The body is bounded by `body_limit`.
+
+A submit for which there is no room is turned away here too, at the end of its head (`turnstile`).
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ from __future__ import annotations
 import asyncio
 from http import HTTPStatus
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from holdfast.api.problems import MEDIA_TYPE, Problem
+from holdfast.api.turnstile import TURNSTILE, Turnstile
 
 MAX_TARGET = 8 * 1024
 """Bytes of the path and the query."""
@@ -24,7 +27,10 @@ HEAD_SECONDS = 10.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 protocol, with a bound on the head of every request."""
+    """uvicorn's HTTP/1.1 protocol, with a bound on the head of every request.
+
+    The lifespan's state may have a `Turnstile`, as `TURNSTILE`.
+    """
 
     _refusal: Problem | None = None
     _timer: asyncio.TimerHandle | None = None
@@ -33,6 +39,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """Bytes that came since the head began, while it is not complete: what the parser holds back in full."""
     _size = 0
     """Bytes of the header fields that it has let out."""
+    _turned_away = False
+    """Whether the request that is read now has its answer already."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -57,6 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self._size = self._unparsed = 0
+        self._turned_away = False
         self._arm()
 
     def on_url(self, url: bytes) -> None:
@@ -76,11 +85,39 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is complete."""
         self._disarm()
-        super().on_headers_complete()
+        self._turned_away = self._turn_away()
+        if not self._turned_away:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of its body."""
+        if not self._turned_away:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """All of it was read."""
+        if not self._turned_away:
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls when its parser stops: because of a refusal of ours, or because this is no HTTP."""
         self._refuse(self._refusal or Problem(400, "bad-request", "Bad Request", f"{msg} Send HTTP/1.1."))
+
+    def _turn_away(self) -> bool:
+        """Answer at once what there is no room for, unless an earlier answer is due or the connection is to end."""
+        turnstile: Turnstile | None = self.app_state.get(TURNSTILE)
+        answering: RequestResponseCycle | None = self.cycle  # which uvicorn declares as if there always were one
+        if turnstile is None or (answering is not None and not answering.response_complete):
+            return False
+        if self.parser.get_http_version() != "1.1" or not self.parser.should_keep_alive():
+            return False
+        answer = turnstile.refusal(self.parser.get_method(), self.url, self.headers)
+        if answer is None:
+            return False
+        own = [b"%b: %b\r\n" % pair for pair in self.server_state.default_headers]
+        self.transport.write(b"".join([STATUS_LINE[503], *own, answer]))
+        self.on_response_complete()
+        return True
 
     def _give_up(self, problem: Problem) -> None:
         """End the parsing from within a callback of the parser."""

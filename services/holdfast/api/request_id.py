@@ -11,12 +11,17 @@ from holdfast.api.heads import field
 from holdfast.telemetry.logs import about
 
 HEADER = "X-Request-Id"
-_RAW = HEADER.lower().encode()
-_GIVEN = re.compile(r"[A-Za-z0-9._-]{8,64}")
+RAW = HEADER.lower().encode()
+_GIVEN = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+
+
+def name_of(given: bytes | None) -> str:
+    """A caller's id that is harmless in a log, and a new one otherwise."""
+    return given.decode() if given and _GIVEN.fullmatch(given) else secrets.token_hex(16)
 
 
 class RequestId:
-    """ASGI middleware: takes over a caller's id that is harmless in a log, and makes one otherwise."""
+    """ASGI middleware: names the requests."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -26,9 +31,9 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = field(scope, _RAW)
-        request_id = scope["request_id"] = given if given and _GIVEN.fullmatch(given) else secrets.token_hex(16)
-        named = (_RAW, request_id.encode())
+        given = field(scope, RAW)
+        request_id = scope["request_id"] = name_of(None if given is None else given.encode("latin-1"))
+        named = (RAW, request_id.encode())
 
         async def name(message: Message) -> None:
             if message["type"] == "http.response.start":

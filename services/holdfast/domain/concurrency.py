@@ -5,19 +5,21 @@
     the process has time to spare                     `BURST` may be under way, whatever it is
 
 Additive increase, multiplicative decrease, as TCP does it. Two things tell that the process falls behind. *Lateness* is
-how long a callback waits for its turn in the event loop: every request pays it several times over, and a refusal about
-twice, so it is kept to a few milliseconds whatever the requests themselves wait for. And answers that take much longer
-than they did at best of late wait in some other queue, which more requests would only make longer. A ledger that is
-slow for everybody, also when little is under way, is no reason to take less: its commits are shared. Both are averages
-of the last few, for a machine that is busy with something else makes single ones late.
+how long the process works between the moment when a callback is asked for and its turn in the event loop: every request
+pays it several times over, and a refusal about once, so it is kept to a few milliseconds whatever the requests
+themselves wait for. It is counted in time of the processor, for a process that others keep from it does not get it
+sooner by taking less. And answers that take much longer than they did at best of late wait in some other queue, which
+more requests would only make longer. A ledger that is slow for everybody, also when little is under way, is no reason
+to take less: its commits are shared. Both are averages of the last few, for a machine that is busy with something else
+makes single ones late.
 
 A process whose callbacks have their turn at once has time to spare, however much is under way: most of an answer is
 waiting, for Redis, for a commit, for a confirm. Like CoDel this tells a standing queue from a passing one: what can be
 worked off in a moment should be taken. How large a burst may be, and how quickly the limit shrinks, decide how long the
 first answers of an overload take. The numbers come from a simulation of an event loop that is offered three times what
 it can do, from one moment to the next (tests/unit/domain/event_loop_simulation.py): with these the slowest percent of
-ten seconds' answers took 40 ms, and of the refusals 6; with twice as much time to spare it was 53 and 8 ms. The price:
-at half of its capacity the process refuses nobody, at 80 % one request in a hundred.
+ten seconds' answers took 43 ms, and of the refusals 2; with a burst twice as large it was 69 and 6 ms. The price: at
+half of its capacity the process refuses nobody, at 80 % six requests in a thousand.
 """
 
 from __future__ import annotations
@@ -25,12 +27,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-LEAST, FIRST, MOST = 8.0, 16.0, 256.0
+LEAST, FIRST, MOST = 12.0, 24.0, 256.0
 """The bounds of the limit, and where it begins."""
-BURST = 64.0
+BURST = 48.0
 """What may be under way while there is time to spare."""
 LATE, SPARE = 0.002, 0.0005
-"""Seconds that callbacks may wait for their turn, and that they wait at most where there is time to spare."""
+"""Seconds of work that may come before a callback, and that come at most where there is time to spare."""
 SLOW, TIMES = 0.05, 2.0
 """Answers are slow that take so many seconds, and so many times as long as at best."""
 FEW = 1 / 8
@@ -57,10 +59,14 @@ class ConcurrencyLimit:
     _since: float = -math.inf
     _shrunk: float = -math.inf
 
-    def has_room(self, weight: int) -> bool:
-        """Whether a request that counts for so many may begin. One that is alone may, whatever it counts for."""
+    def has_room(self, weight: int, expected: int = 0) -> bool:
+        """Whether a request that counts for so many may begin, when `expected` are about to.
+
+        One that is alone may, whatever it counts for.
+        """
         limit = self.limit if self._lateness > SPARE else max(BURST, self.limit)
-        return self.under_way == 0 or self.under_way + weight <= limit
+        taken = self.under_way + expected
+        return taken == 0 or taken + weight <= limit
 
     def begin(self, weight: int) -> None:
         """A request begins."""
@@ -82,7 +88,7 @@ class ConcurrencyLimit:
             self.limit = min(MOST, self.limit + 1 / self.limit)
 
     def turned(self, lateness: float, now: float) -> None:
-        """A callback had its turn so late."""
+        """A callback had its turn after so much other work."""
         self._lateness += FEW * (lateness - self._lateness)
         if self._lateness > LATE:
             self._shrink(now)

@@ -15,7 +15,7 @@ from functools import partial
 
 from holdfast.domain.concurrency import ConcurrencyLimit
 
-READ, REFUSE = 0.00004, 0.00006
+READ, REFUSE = 0.00004, 0.00003
 """Seconds that it takes to read a request from its socket, and to refuse it."""
 STEPS = ((0.00015, 0.0004), (0.00005, None), (0.00004, 0.003), (0.00003, 0.0004), (0.0001, 0.0))
 """Seconds of each callback, and of the wait that follows; None waits for the shared commit."""
@@ -47,6 +47,7 @@ class Simulation:
     _commit: list[Request] = field(default_factory=list)
     _committing: bool = False
     _turning: bool = False
+    _expected: int = 0
     _count: int = 0
 
     def __post_init__(self) -> None:
@@ -62,19 +63,26 @@ class Simulation:
                 self._ready.append(heapq.heappop(self._waits)[2])
             while due <= self.now:
                 self.now += READ
-                self._ready.append(partial(self._arrive, Request(due)))
+                self._read(Request(due))
                 due += self._draw.expovariate(self.rate)
             turn, self._ready = self._ready, []
             for callback in turn:
                 callback()
 
-    def _arrive(self, request: Request) -> None:
+    def _read(self, request: Request) -> None:
+        """Turn it away, or let it begin in this turn of the loop."""
         if self.limit is not None:
             self._watch_turns(self.limit)
-            if not self.limit.has_room(1):
+            if not self.limit.has_room(1, self._expected):
                 self._work(REFUSE)
                 self.refused.append(self.now - request.arrived)
                 return
+            self._expected += 1
+        self._ready.append(partial(self._begin, request))
+
+    def _begin(self, request: Request) -> None:
+        if self.limit is not None:
+            self._expected -= 1
             self.limit.begin(1)
             request.begun, request.beside = self.now, self.limit.under_way
         self._step(request)
@@ -113,13 +121,13 @@ class Simulation:
     def _watch_turns(self, limit: ConcurrencyLimit) -> None:
         if self._turning:
             return
-        self._turning, asked = True, self.now
+        self._turning = True
 
-        def turn() -> None:
+        def turn(asked: float) -> None:
             self._turning = False
             limit.turned(self.now - asked, self.now)
 
-        self._ready.append(turn)
+        self._ready.append(lambda: self._ready.append(partial(turn, self.now)))
 
     def _work(self, seconds: float) -> None:
         self.now += seconds * self._draw.uniform(0.7, 1.5)
