@@ -2,7 +2,7 @@
 import exec from "k6/execution";
 import http from "k6/http";
 import { Counter, Rate, Trend } from "k6/metrics";
-import { CALLERS, COMMON, NOOP } from "./submit.js";
+import { CALLERS, COMMON, HEADERS, NOOP, RUN } from "./submit.js";
 export { handleSummary } from "./submit.js";
 
 const JOBS = 1000;
@@ -17,9 +17,9 @@ export const options = {
 
 export default function () {
   const number = exec.scenario.iterationInTest;
-  const jobs = Array.from({ length: JOBS }, (_, at) => ({ ...NOOP, idempotency_key: `${__ENV.RUN}-${number}-${at}` }));
-  const headers = { "Content-Type": "application/json" };
-  const response = http.post(`${__ENV.URL}/v1/jobs/batch`, JSON.stringify({ jobs }), { headers, timeout: "30s" });
+  const jobs = Array.from({ length: JOBS }, (_, at) => ({ ...NOOP, idempotency_key: `${RUN}-${number}-${at}` }));
+  const request = { headers: HEADERS, timeout: "30s" };
+  const response = http.post(`${__ENV.URL}/v1/jobs/batch`, JSON.stringify({ jobs }), request);
   const fine = response.status === 207 ? response.json("outcomes.#.status").filter((status) => status === 202).length : 0;
   unexpected.add(fine !== JOBS);
   if (fine) {
