@@ -64,7 +64,7 @@ class Away(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
-def _nothing(*_: Any) -> None:
+def _nothing(*_: Any, **__: Any) -> None:
     """Count and write nothing."""
 
 
