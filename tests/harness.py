@@ -139,6 +139,9 @@ class Platform:
     port: int = field(default_factory=free_port)
     environment: dict[str, str] = field(default_factory=dict)
     """Variables besides the settings."""
+    apart: bool = False
+    """Whether each process has a session of its own, as the sandbox's have. Linux shares the processor out among
+    sessions first, as among containers: all that are in one get together what one connection of PostgreSQL gets."""
 
     @property
     def url(self) -> str:
@@ -158,6 +161,7 @@ class Platform:
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,
+                start_new_session=self.apart,
             )
         self.members[name] = Member(name, process, log, ready, port)
         return self.members[name]

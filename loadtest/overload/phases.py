@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -77,16 +78,24 @@ def platform(sandbox: Sandbox, *members: str, niceness: int = 0, **overrides: An
         log_level="WARNING",
     ).model_copy(update=overrides)
     upgrade(settings.postgres_url.get_secret_value())
-    running = Platform(settings, sandbox.root, port=own_ports(1)[0])
+    running = Platform(settings, sandbox.root, port=own_ports(1)[0], apart=True)
     try:
         for member in ("api", *members):
             process = running.start(member).process
             if member != "api":
-                os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
+                _stand_back(process.pid, niceness)
         running.wait_ready()
         yield running
     finally:
         running.stop_all()
+
+
+def _stand_back(pid: int, niceness: int) -> None:
+    """Lower the priority of a process that leads a session: the session's too, where Linux goes by that."""
+    os.setpriority(os.PRIO_PROCESS, pid, niceness)
+    session = Path(f"/proc/{pid}/autogroup")
+    if session.exists():
+        session.write_text(str(niceness))
 
 
 def quiet(url: str) -> float:
