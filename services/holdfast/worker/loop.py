@@ -77,6 +77,7 @@ class TaskLoop:
     """Seconds that running attempts get after the lifeline is cut."""
     patience: float
     """Seconds for which a blocked loop is put up with."""
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     _loop: asyncio.AbstractEventLoop | None = None
     _thread: threading.Thread | None = None
     _execute: Execute | None = None
@@ -130,7 +131,8 @@ class TaskLoop:
 
     def _serve(self, up: threading.Event) -> None:
         try:
-            asyncio.run(self._main(up))
+            with asyncio.Runner(loop_factory=self.new_loop) as runner:
+                runner.run(self._main(up))
         except BaseException as error:
             if up.is_set():  # without a loop the process would reject every ticket that it takes
                 log.critical("worker_loop_died", exc_info=error)

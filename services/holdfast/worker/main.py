@@ -6,6 +6,7 @@ other pool the process itself has the loop.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
@@ -14,6 +15,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import structlog
+import uvloop
 from billiard import current_process
 from celery import Celery, signals
 from celery.worker.state import active_requests
@@ -63,6 +65,7 @@ def _run(settings: Settings, served: Pool, ready: threading.Event) -> int:
         slots=served.concurrency,
         grace=settings.worker_grace,
         patience=settings.worker_loop_patience,
+        new_loop=asyncio.new_event_loop if served.forks else uvloop.new_event_loop,
     )
     app = make_app(settings, served)
     register(app, loop, served)

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, ClassVar
 
@@ -31,6 +32,7 @@ from celery.concurrency.base import BasePool
 from kombu.asynchronous import Hub
 
 from holdfast.engine.execute import Disposition
+from holdfast.worker.answers import together
 from holdfast.worker.loop import TaskLoop
 from holdfast.worker.request import give_back
 from holdfast.worker.ticket import hints_of, ticket_of
@@ -87,16 +89,21 @@ class TicketPool(BasePool):  # type: ignore[misc]
 
     def _answer(self) -> None:
         self._called = False  # whoever ends from here on calls again
-        while self._ended:
-            consumer, message, disposition = self._ended.popleft()
-            self._under_way -= 1
-            match disposition:
-                case Disposition.ACK:
-                    message.ack_log_error(log, consumer.connection_errors)
-                case Disposition.DEAD_LETTER:
-                    message.reject_log_error(log, consumer.connection_errors)
-                case Disposition.GIVE_BACK:
-                    give_back(message, consumer.connection_errors)
+        with ExitStack() as written:
+            channels = set[Any]()
+            while self._ended:
+                consumer, message, disposition = self._ended.popleft()
+                self._under_way -= 1
+                if message.channel not in channels:
+                    channels.add(message.channel)
+                    written.enter_context(together(message.channel, consumer.connection_errors))
+                match disposition:
+                    case Disposition.ACK:
+                        message.ack_log_error(log, consumer.connection_errors)
+                    case Disposition.DEAD_LETTER:
+                        message.reject_log_error(log, consumer.connection_errors)
+                    case Disposition.GIVE_BACK:
+                        give_back(message, consumer.connection_errors)
 
 
 def strategy(_task: Any, _app: Any, consumer: Any, **_: Any) -> Any:

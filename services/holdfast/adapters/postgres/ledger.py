@@ -56,7 +56,7 @@ JOIN unnest($1::text[], $2::text[]) AS k(tenant, key) ON jobs.tenant = k.tenant 
 
 CLAIM = f"""
 WITH asked AS (
-  SELECT * FROM unnest($1::uuid[], $2::int[], $3::boolean[], $4::text[], $5::interval[])
+  SELECT * FROM unnest((SELECT $1::uuid[]), $2::int[], $3::boolean[], $4::text[], $5::interval[])
     AS a(id, attempt, redelivered, worker, lease)
 ), target AS (
   SELECT jobs.id, jobs.state, jobs.attempt, jobs.lease_until FROM jobs JOIN asked USING (id)
