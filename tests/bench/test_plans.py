@@ -23,9 +23,9 @@ AT_ONCE = 20
 
 
 @pytest.fixture
-async def side(settings: Settings) -> Side:
+async def side(own_settings: Settings) -> Side:
     """A ledger with a past."""
-    side = Side(settings.postgres_url.get_secret_value())
+    side = Side(own_settings.postgres_url.get_secret_value())
     await side.fill(KEPT)
     return side
 

@@ -54,6 +54,7 @@ SELECT {rows.JOBS_COLUMNS} FROM jobs
 JOIN unnest($1::text[], $2::text[]) AS k(tenant, key) ON jobs.tenant = k.tenant AND jobs.idempotency_key = k.key
 """
 
+# The subselect hides the number of asks from the planner, which would plan every claim of one ask anew.
 CLAIM = f"""
 WITH asked AS (
   SELECT * FROM unnest((SELECT $1::uuid[]), $2::int[], $3::boolean[], $4::text[], $5::interval[])
