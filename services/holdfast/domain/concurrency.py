@@ -18,8 +18,8 @@ waiting, for Redis, for a commit, for a confirm. Like CoDel this tells a standin
 worked off in a moment should be taken. How large a burst may be, and how quickly the limit shrinks, decide how long the
 first answers of an overload take. The numbers come from a simulation of an event loop that is offered three times what
 it can do, from one moment to the next (tests/unit/domain/event_loop_simulation.py): with these the slowest percent of
-ten seconds' answers took 43 ms, and of the refusals 2; with a burst twice as large it was 69 and 6 ms. The price: at
-half of its capacity the process refuses nobody, at 80 % six requests in a thousand.
+ten seconds' answers took 35 ms, and of the refusals 2; with a burst three times as large it was 69 and 6 ms. The price:
+at half of its capacity the process refuses two requests in a thousand, at 80 % two in a hundred.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-LEAST, FIRST, MOST = 12.0, 24.0, 256.0
+LEAST, FIRST, MOST = 8.0, 16.0, 256.0
 """The bounds of the limit, and where it begins."""
-BURST = 48.0
+BURST = 32.0
 """What may be under way while there is time to spare."""
-LATE, SPARE = 0.002, 0.0005
+LATE, SPARE = 0.0008, 0.0005
 """Seconds of work that may come before a callback, and that come at most where there is time to spare."""
 SLOW, TIMES = 0.05, 2.0
 """Answers are slow that take so many seconds, and so many times as long as at best."""
