@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import chromium, envfile, native, platform, tools, venv
+from . import chromium, envfile, h2load, native, platform, tools, venv
 from .chosen import COMPOSE, DEBIAN, recall
 from .compose import ComposeServices, engine_answers, explain
 from .errors import EXIT_CODE, SandboxError
@@ -79,6 +79,14 @@ def _chromium(home: Home, _: argparse.Namespace) -> int:
         program = chromium.ensure(home)
         envfile.update(home.env_file, {chromium.VARIABLE: str(program)})
         line.text = f"Chromium is at {program}"
+    return 0
+
+
+def _h2load(home: Home, _: argparse.Namespace) -> int:
+    with home.locked(), step("h2load is there") as line:
+        program = h2load.ensure(home)
+        envfile.update(home.env_file, {h2load.VARIABLE: str(program)})
+        line.text = f"h2load is at {program}"
     return 0
 
 
@@ -184,6 +192,9 @@ def _parser() -> argparse.ArgumentParser:
 
     browser = commands.add_parser("chromium", help="fetch a headless Chromium, name it in the env file")
     browser.set_defaults(run=_chromium)
+
+    generator = commands.add_parser("h2load", help="fetch the load generator h2load, name it in the env file")
+    generator.set_defaults(run=_h2load)
 
     wipe = commands.add_parser("wipe", help="stop everything and remove it, downloads too")
     wipe.add_argument("--data", action="store_true", help="remove only the data, keep the downloads")

@@ -14,7 +14,6 @@ from campaign.world import Sandbox, own_ports, serving
 
 from holdfast.client import Holdfast
 from holdfast.client.models import JobRequest
-from overload import k6
 
 from .answers import by_second
 from .growth import growth
@@ -133,7 +132,7 @@ def batch(place: Sandbox, lasting: float) -> Figures:
 
 
 def _warm_up(here: World) -> None:
-    k6.ask_in_turn(here.running.url, "warm", callers=4, seconds=3)
+    offer(here, "closed", 3, callers=4)
 
 
 def _sustained(place: Sandbox) -> float:
@@ -141,9 +140,8 @@ def _sustained(place: Sandbox) -> float:
     once, and would say nothing about what it sustains."""
     with world(place, WEBHOOKS, shed_load=False) as here:
         _warm_up(here)
-        rate = k6.ask_in_turn(here.running.url, "pace", callers=16, seconds=5).accepted_rate
-        here.drained(within=60)
-        return rate
+        made = offer(here, "closed", 5, callers=16)
+        return len(made.answers) / 5
 
 
 def _memory(here: World) -> Figures:

@@ -13,10 +13,10 @@ from typing import Any
 from campaign.world import Sandbox, query
 
 from harness import Platform, eventually
-from overload.k6 import run
 from overload.phases import platform
 
 from .answers import Answer, figures, read
+from .k6 import run
 from .usage import Pids, Usage, services
 from .watch import Figures, Watch, generators, summary
 

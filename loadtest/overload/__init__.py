@@ -2,6 +2,6 @@
 
 program    parse, run the phases, report
 phases     what is measured, one function each
-k6         the generator: an open loop, so that a slow answer does not slow the load down
+h2load     the generator: an open loop, so that a slow answer does not slow the load down
 report     the tables, in docs/reliability.md between two markers
 """

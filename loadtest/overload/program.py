@@ -16,7 +16,8 @@ from typing import Any
 
 from campaign.world import sandbox
 
-from . import k6, phases, report
+from . import phases, report
+from .h2load import Offered
 
 FACTOR = 3
 """How many times what the machine sustains is offered."""
@@ -25,27 +26,31 @@ FACTOR = 3
 def main(argv: list[str] | None = None) -> int:
     """Run the phases that the arguments describe."""
     options = _parser().parse_args(argv)
-    begun, load = time.monotonic(), os.getloadavg()[0]
+    begun, before = time.monotonic(), os.getloadavg()[0]
 
     def say(line: str) -> None:
         print(f"[{time.monotonic() - begun:6.1f}] {line}", flush=True)
 
-    say(f"load average {load:.2f}; for figures that mean something nothing else should run")
+    say(f"load average {before:.2f}; for figures that mean something nothing else should run")
     with sandbox() as place:
         say(f"sandbox in {place.home}")
+        place.run("h2load")
+        program = place.addresses()["H2LOAD"]
         with phases.platform(place, "worker-webhook", niceness=phases.NICENESS, shed_load=False) as running:
-            usual = phases.quiet(running.url)
+            load = phases.Generator(program, running.url)
+            usual = load.quiet()
             say(f"quiet: median {usual:.1f} ms")
-            base = phases.sustained(running.url, options.seconds / 2)
+            base = load.sustained(options.seconds / 2)
             say(f"sustained: {base.accepted_rate:.0f}/s, p99 {base.accepted.p99:.0f} ms")
             rate = FACTOR * base.accepted_rate
-            plain = phases.overload(running.url, rate, options.seconds / 2)
+            plain = load.overload(rate, options.seconds / 2)
             recovered_plain = phases.recovery(running.url, usual)
             say(f"{FACTOR} times as much, without shedding: {_line(plain)}; as usual {recovered_plain:.1f} s later")
             phases.audit(running, plain)
         with phases.platform(place, "worker-webhook", niceness=phases.NICENESS) as running:
-            phases.quiet(running.url)
-            shed = phases.overload(running.url, rate, options.seconds)
+            load = phases.Generator(program, running.url)
+            load.quiet()
+            shed = load.overload(rate, options.seconds)
             recovered = phases.recovery(running.url, usual)
             say(f"with shedding: {_line(shed)}; as usual {recovered:.1f} s later")
             audit = phases.audit(running, shed)
@@ -55,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     found: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} cores, Python {machine.python_version()}",
-        "load average before": round(load, 2),
+        "load average before": round(before, 2),
         "seconds": options.seconds,
         "quiet ms": usual,
         "sustained": _figures(base),
@@ -72,21 +77,21 @@ def main(argv: list[str] | None = None) -> int:
     return 0 if audit.held and order.in_order else 1
 
 
-def _line(offered: k6.Offered) -> str:
+def _line(offered: Offered) -> str:
     return (
         f"{offered.accepted_rate:.0f}/s accepted (p50 {offered.accepted.p50:.0f}, p99 {offered.accepted.p99:.0f} ms), "
         f"{offered.refused.count / offered.seconds:.0f}/s refused (p50 {offered.refused.p50:.1f}, "
-        f"p99 {offered.refused.p99:.1f} ms), {len(offered.unknown_keys)} other answers, {offered.unsent} not sent"
+        f"p99 {offered.refused.p99:.1f} ms), {offered.others} other answers, {offered.unsent} not sent"
     )
 
 
-def _figures(offered: k6.Offered) -> dict[str, Any]:
+def _figures(offered: Offered) -> dict[str, Any]:
     return {
         "sent per second": offered.sent_rate,
         "accepted per second": offered.accepted_rate,
         "accepted": asdict(offered.accepted),
         "refused": asdict(offered.refused),
-        "other answers": len(offered.unknown_keys),
+        "other answers": offered.others,
         "not sent": offered.unsent,
     }
 

@@ -40,14 +40,14 @@ def publish(found: Results) -> None:
 
 def _head(found: Results) -> str:
     base, audit = found["sustained"], found["audit"]
-    lost = len(audit["missing"]) + len(audit["open"])
+    lost = audit["missing"] + audit["open"]
     return (
         f"Measured on {found['date']} with `make overload`, {found['machine']}, load average "
         f"{found['load average before']:.2f} before it began. An answer takes {found['quiet ms']:.1f} ms when nothing "
         f"else happens, and the api sustains {base['accepted per second']:.0f} jobs a second (p99 "
         f"{base['accepted']['p99']:.0f} ms) while a worker runs them. Offered were {found['offered']:,} a second for "
         f"{found['seconds']:.0f} s. Of {audit['accepted']:,} accepted jobs **{lost}** were lost; the last had ended "
-        f"{audit['seconds']:.1f} s after the load; {len(audit['unwanted'])} refused ones were in the ledger. "
+        f"{audit['seconds']:.1f} s after the load; {audit['unwanted']} refused ones were in the ledger. "
         f"{_verdict(found['with shedding'])}"
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPOSITORY / "infra"))
+sys.path[:0] = [str(REPOSITORY / name) for name in ("infra", "loadtest")]
 
 from sandbox.home import Home  # noqa: E402 (the path above comes first)
 
