@@ -77,7 +77,8 @@ def offer(program: str, url: str, run: str, *, rate: float, seconds: float, call
     lines = _run(program, url, run, [*pace, *begin], callers, seconds + 60)
     first = min((sent for sent, _, _ in lines), default=0)
     late = sum(sent > first + (seconds + callers / rate) * 1e6 for sent, _, _ in lines)
-    return _seen(run, lines, each * callers / rate, each * callers, late)
+    last = max((sent + took for sent, _, took in lines), default=0)
+    return _seen(run, lines, max(seconds, (last - first) / 1e6), each * callers, late)
 
 
 def ask_in_turn(program: str, url: str, run: str, *, callers: int, seconds: float) -> Offered:

@@ -24,7 +24,7 @@ from .h2load import Offered, ask_in_turn, offer
 CALLERS_IN_TURN = 16
 """Enough to keep an api busy, and few enough for none of them to wait long."""
 PRIORITIES = ("low", "default", "high")
-NICENESS = 19
+NICENESS = 5
 """Of the workers, which in production have machines of their own: they take what the api leaves."""
 
 
