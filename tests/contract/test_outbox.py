@@ -200,14 +200,19 @@ async def test_an_attempt_that_nobody_makes_gets_another_ticket(stores: Stores) 
         granted(await stores.ledger.claim(ticket_of(job), "w", LEASE))
 
 
-async def test_a_running_attempt_is_left_to_its_lease(stores: Stores) -> None:
-    holding, lost = await stores.running(), await stores.running(lease=LOST)
-    for claim in (holding, lost):
-        before = await stores.now(claim.job), await stores.rows(claim.job)
-        assert await stores.outbox.reissue(claim.job.id, 1) is None
-        assert (await stores.now(claim.job), await stores.rows(claim.job)) == before
+async def test_a_running_attempt_gets_one_only_if_it_was_claimed_before_its_message_was_lost(stores: Stores) -> None:
+    holding, lost = await stores.running(), await stores.running()
+    day = timedelta(days=1)
+    for lost_by in (None, lost.job.created_at - day):
+        for claim in (holding, lost):
+            before = await stores.now(claim.job), await stores.rows(claim.job)
+            assert await stores.outbox.reissue(claim.job.id, 1, lost_by=lost_by) is None
+            assert (await stores.now(claim.job), await stores.rows(claim.job)) == before
     await stores.ledger.give_back(holding)
-    assert len(of(lost.job, await stores.outbox.rescue(NONE, ALL))) == 1
+    assert await stores.outbox.reissue(lost.job.id, 1, lost_by=lost.job.created_at + day) is not None
+    assert (await stores.now(lost.job)).state is JobState.QUEUED
+    with pytest.raises(StaleClaim):
+        await stores.ledger.give_back(lost)
 
 
 async def test_a_job_that_moved_on_gets_none(stores: Stores) -> None:

@@ -6,19 +6,19 @@ filed letter change nothing.
     how the message died        the job in the ledger        what happens
     rejected by a worker        DEAD already                 filed with the ledger's reason
     in any other way            its attempt crashed often    buried as poisoned, filed
-    in any other way            not the job's fault          a new ticket, not filed; none while somebody runs the job
+    in any other way            not the job's fault          a new ticket, not filed
     not one of ours             unknown                      filed as unparseable
 
-Whether who runs the job still lives is for the lease to say, and the steward's rescue acts on it: a message that comes
-a second time may have got its new ticket the first time, and the job may be running by that. (That it came before does
-not show: a quorum queue takes the delivery count along into the dead-letter queue, so each message there is
-`redelivered`.)
+Who had claimed the job by the message has lost it with the message. But a message that comes a second time may have got
+its new ticket the first time, and then somebody may run the job by that: who claimed it after the message had died
+keeps it, and his lease says whether he lives. (That a message came before does not show: a quorum queue takes the
+delivery count along into the dead-letter queue, so each one there is `redelivered`.)
 """
 
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -88,7 +88,8 @@ class BuryDead:
 
     async def _reissue(self, job: Job, message: DeadMessage) -> None:
         """The broker gave up on a job that did nothing wrong, so it gets another ticket."""
-        ticket = await self._outbox.reissue(job.id, job.attempt)
+        died = _died(message)
+        ticket = await self._outbox.reissue(job.id, job.attempt, lost_by=died and died + WHOLE_SECOND)
         if ticket is None:
             log.info("dead_letter_outdated", attempt=message.attempt, death=message.death)
         else:
@@ -117,8 +118,21 @@ class BuryDead:
         log.warning("dead_letter_filed", job_id=str(letter.job_id), reason=letter.reason.value, error=letter.error)
 
 
+WHOLE_SECOND = timedelta(seconds=1)
+"""RabbitMQ says when a message died in whole seconds."""
 REDELIVERY = {"x-delivery-count", "x-acquired-count"}
 """Headers that differ between two deliveries of one message."""
+
+
+def _died(message: DeadMessage) -> datetime | None:
+    """When the broker dead-lettered it last, by its clock in whole seconds; None if it does not say."""
+    deaths = message.headers.get("x-death")
+    if not isinstance(deaths, list) or not deaths or not isinstance(deaths[0], dict):
+        return None
+    try:
+        return datetime.fromisoformat(str(deaths[0].get("time"))).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _own_id(message: DeadMessage) -> UUID | None:
@@ -127,12 +141,8 @@ def _own_id(message: DeadMessage) -> UUID | None:
     Made of the second in which it died and of all that it holds. None when it names a job, whose attempt tells it
     apart, or was not dead-lettered but published here, so that nothing says when it died.
     """
-    deaths = message.headers.get("x-death")
-    if message.job_id is not None or not isinstance(deaths, list) or not deaths or not isinstance(deaths[0], dict):
-        return None
-    try:
-        died = datetime.fromisoformat(str(deaths[0].get("time"))).replace(tzinfo=UTC)
-    except ValueError:
+    died = _died(message)
+    if message.job_id is not None or died is None:
         return None
     lasting = sorted((name, repr(value)) for name, value in message.headers.items() if name not in REDELIVERY)
     digest = hashlib.sha256(message.body + repr(lasting).encode("utf-8", "replace")).digest()

@@ -7,7 +7,7 @@ Promises and errors are those of `ports.ledger`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -52,11 +52,11 @@ class Outbox(Protocol):
         """Lanes with a BLOCKED job and none under way, in no order: whoever should have released it did not."""
         ...
 
-    async def reissue(self, job_id: UUID, attempt: int) -> Envelope | None:
+    async def reissue(self, job_id: UUID, attempt: int, *, lost_by: datetime | None = None) -> Envelope | None:
         """A new ticket for an attempt whose message is gone through no fault of the job.
 
-        None when the job has moved on, or waits for its due time (`promote` will write its ticket), or is RUNNING: its
-        lease says whether its holder lives, and `rescue` acts on that.
+        None when the job has moved on, or waits for its due time (`promote` will write its ticket), or is RUNNING by a
+        claim that was not made before `lost_by`: its lease says whether its holder lives, and `rescue` acts on that.
         """
         ...
 

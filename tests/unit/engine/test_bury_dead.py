@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,6 +27,12 @@ def bury(world: World) -> BuryDead:
 
 def dead_message(job_id: UUID | None, attempt: int | None = 1, death: str | None = "rejected") -> DeadMessage:
     return DeadMessage(job_id, attempt, death, {"x-first-death-reason": death}, b"the body")
+
+
+def died(message: DeadMessage, at: datetime) -> DeadMessage:
+    """As the broker would say it: in whole seconds, without a zone."""
+    time = at.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat()
+    return replace(message, headers={**message.headers, "x-death": [{"time": time}]})
 
 
 async def filed(world: World) -> list[DeadLetter]:
@@ -107,12 +115,26 @@ async def test_a_message_that_died_through_no_fault_of_its_job_gets_a_new_ticket
 
 
 @DEATHS
-async def test_who_runs_the_job_by_another_ticket_keeps_it(world: World, bury: BuryDead, death: str | None) -> None:
-    """The archiver died after it had made that ticket, and the message comes again."""
+async def test_who_had_claimed_the_job_by_the_message_has_lost_it(
+    world: World, bury: BuryDead, death: str | None
+) -> None:
     job = await world.accepted()
     await crash(world, job, DELIVERY_LIMIT)
+    await bury.bury(died(dead_message(job.id, death=death), world.clock.now()))
+    assert (await world.job(job)).state is JobState.QUEUED
+    assert (await filed(world), len(world.broker.published)) == ([], 2)
+
+
+@DEATHS
+async def test_who_claimed_the_job_after_the_message_had_died_keeps_it(
+    world: World, bury: BuryDead, death: str | None
+) -> None:
+    """The archiver died after it had made the ticket by which the job runs, and the message comes again."""
+    job = await world.accepted()
+    message = died(dead_message(job.id, death=death), world.clock.now() - timedelta(seconds=2))
+    await crash(world, job, DELIVERY_LIMIT)
     before = await world.job(job)
-    await bury.bury(dead_message(job.id, death=death))
+    await bury.bury(message)
     assert (await world.job(job), before.state) == (before, JobState.RUNNING)
     assert (await filed(world), len(world.broker.published)) == ([], 1)
     await world.execute.execute(ticket_of(job, redelivered=True))

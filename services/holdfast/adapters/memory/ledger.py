@@ -271,12 +271,12 @@ class MemoryLedger(Ledger):
             :limit
         ]
 
-    async def reissue(self, job_id: UUID, attempt: int) -> Envelope | None:
+    async def reissue(self, job_id: UUID, attempt: int, *, lost_by: datetime | None = None) -> Envelope | None:
         """One job's ticket, made anew."""
         record = self.records.get(job_id)
-        if record is None or record.job.attempt != attempt:
+        if record is None or not _open(record.job, attempt) or record.job.due_at is not None:
             return None
-        if record.job.state not in {JobState.QUEUED, JobState.WAITING} or record.job.due_at is not None:
+        if record.job.state is JobState.RUNNING and (lost_by is None or record.since >= lost_by):
             return None
         return self.requeue(record)
 

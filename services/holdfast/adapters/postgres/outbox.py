@@ -10,7 +10,7 @@ accepted job, an outcome, and the fencing token of a claim, which would be given
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -107,10 +107,11 @@ LIMIT $1
 
 REISSUE = f"""
 WITH gone AS (
-  SELECT id, state, due_at FROM jobs WHERE id = $1 AND attempt = $2 FOR UPDATE
+  SELECT id, state, due_at, since FROM jobs WHERE id = $1 AND attempt = $2 FOR UPDATE
 ), moved AS (
-  UPDATE jobs SET state = 'queued', since = now(), token = token + 1
-  FROM gone WHERE jobs.id = gone.id AND gone.state IN ('queued', 'waiting') AND gone.due_at IS NULL {RETURNING}
+  UPDATE jobs SET state = 'queued', since = now(), lease_until = NULL, token = token + 1
+  FROM gone WHERE jobs.id = gone.id AND gone.due_at IS NULL
+    AND (gone.state IN ('queued', 'waiting') OR gone.state = 'running' AND gone.since < $3) {RETURNING}
 ) {TICKETS % ""}
 """
 
@@ -175,9 +176,9 @@ class PostgresOutbox:
         """From one lane to the next by the index, so that it costs what lanes there are, not what jobs."""
         return [row.lane for row in await self._db.all(STALLED, limit)]
 
-    async def reissue(self, job_id: UUID, attempt: int) -> Envelope | None:
+    async def reissue(self, job_id: UUID, attempt: int, *, lost_by: datetime | None = None) -> Envelope | None:
         """One job's ticket, made anew."""
-        row = await self._db.one(REISSUE, job_id, attempt)
+        row = await self._db.one(REISSUE, job_id, attempt, lost_by)
         return row and rows.to_envelope(row)
 
     async def replace(self, queue: str, settled_for: timedelta, limit: int) -> list[Envelope]:
