@@ -98,3 +98,20 @@ def test_they_leave_the_steward_to_a_process_of_its_own(
     assert member.process.wait(30) != 0
     assert "HOLDFAST_STEWARD_IN_API=false" in member.tail()
     assert "Traceback" not in member.tail()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "advice"),
+    [
+        ({"api_host": "0.0.0.0"}, "HOLDFAST_SIGNING_KEY is not set"),
+        ({"artifacts_url": "nowhere://x"}, "nowhere"),
+    ],
+    ids=["the supervisor sees it", "the processes see it"],
+)
+def test_what_cannot_start_says_why_and_ends(
+    module_settings: Settings, tmp_path_factory: pytest.TempPathFactory, wrong: dict[str, str], advice: str
+) -> None:
+    settings = module_settings.model_copy(update={"api_processes": 2, "steward_in_api": False} | wrong)
+    member = Platform(settings, tmp_path_factory.mktemp("wrong")).start("api")
+    assert member.process.wait(60) not in {0, -signal.SIGKILL}
+    assert advice in member.tail(100)

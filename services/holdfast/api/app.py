@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
@@ -31,7 +30,6 @@ from holdfast.api import (
     observe,
     openapi,
     problems,
-    server,
     stats,
     uploads,
 )
@@ -44,7 +42,6 @@ from holdfast.api.shedding import Load, Shedding
 from holdfast.api.shortcut import Shortcut
 from holdfast.api.state import State
 from holdfast.api.turnstile import TURNSTILE, Turnstile
-from holdfast.domain.errors import HoldfastError
 from holdfast.settings import Settings
 from holdfast.steward import main as steward
 from holdfast.telemetry import tracing
@@ -55,7 +52,6 @@ log = structlog.get_logger(__name__)
 
 BATCH_FACTOR = 16
 """A batch body may be this many times as large as that of one job."""
-DEVELOPMENT_KEY = Settings.model_fields["signing_key"].default
 
 DESCRIPTION = """
 Durable background jobs over RabbitMQ. Post a job with an `Idempotency-Key`; a 202 means that it is committed and
@@ -114,31 +110,12 @@ def _surround(app: FastAPI, settings: Settings, load: Load | None) -> None:
 
 
 def settled(settings: Settings) -> FastAPI:
-    """The application, after a look at whether it may be reached, as it is served."""
-    _check(settings)
+    """The application, as it is served."""
     app = create(settings)
     # A full collection of what was made by now takes a tenth of a second, and finds nothing: never look at it again.
     gc.collect()
     gc.freeze()
     return app
-
-
-def serve(settings: Settings) -> None:
-    """Run the api until it is told to stop."""
-    uvicorn.run(settled(settings), **server.options(settings))
-
-
-def _check(settings: Settings) -> None:
-    """Refuse to be reachable with a secret that everybody knows, and say loudly what is open in development."""
-    if not open_to_anonymous(settings) and settings.signing_key == DEVELOPMENT_KEY:
-        raise HoldfastError(
-            "HOLDFAST_SIGNING_KEY is not set, so anybody could sign download links; set it to a long random text"
-        )
-    if open_to_anonymous(settings):
-        log.warning(
-            "api_open_without_key",
-            why="development on loopback: requests without an API key act as the default tenant in every role",
-        )
 
 
 def _body_limit(settings: Settings, path: str) -> int:

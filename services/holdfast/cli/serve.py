@@ -38,24 +38,23 @@ def api() -> None:
     settings = _process("api")
     if settings.migrate_on_start:
         migrate(settings)
-    if settings.api_processes == 1:
-        from holdfast.api.app import serve
+    from holdfast.api.server import serve
 
-        serve(settings)
-    else:
-        from holdfast.api.several import supervise
-
-        supervise(settings, f"{__name__}:application")
+    serve(settings, lambda: _application(settings), f"{__name__}:one_of_several")
 
 
-def application() -> FastAPI:
+def one_of_several() -> FastAPI:
     """What each of several api processes serves; called in the process."""
-    from holdfast.api.several import join
+    from holdfast.api.server import joining
 
-    join()
+    with joining():
+        return _application(_logging("api"))
+
+
+def _application(settings: Settings) -> FastAPI:
     from holdfast.api.app import settled
 
-    return settled(_process("api"))
+    return settled(settings)
 
 
 def worker(
@@ -81,12 +80,19 @@ def _process(service: str) -> Settings:
     import structlog
 
     from holdfast import bootstrap
-    from holdfast.telemetry import logs
 
-    settings = settings_or_exit()
-    logs.configure(settings.log_level, settings.log_format, service)
+    settings = _logging(service)
     bootstrap.vault(settings)
     if not settings.encryption_keys:
         why = "HOLDFAST_ENCRYPTION_KEYS is not set: secrets at rest are sealed with a key that everybody knows"
         structlog.get_logger(__name__).warning("secrets_sealed_with_development_key", why=why)
+    return settings
+
+
+def _logging(service: str) -> Settings:
+    """The settings, once the log of a process is set up."""
+    from holdfast.telemetry import logs
+
+    settings = settings_or_exit()
+    logs.configure(settings.log_level, settings.log_format, service)
     return settings
