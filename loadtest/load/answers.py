@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sick.figures import percentile
+
 ACCEPTED = 202
 Figures = dict[str, Any]
 
@@ -39,7 +41,7 @@ def figures(answers: Sequence[Answer], seconds: float) -> Figures:
         "accepted a second": round(len(waits) / seconds, 1),
         "refused": sum(answer.status in {429, 503} for answer in answers),
         "other answers": sum(not answer.accepted and answer.status not in {429, 503} for answer in answers),
-        **{f"p{share}": round(percentile(waits, share), 2) for share in (50, 95, 99)},
+        **{f"p{share}": round(percentile(waits, share), 2) if waits else math.inf for share in (50, 95, 99)},
         "worst": round(waits[-1], 1) if waits else math.inf,
     }
 
@@ -51,8 +53,3 @@ def by_second(answers: Sequence[Answer]) -> list[Figures]:
     for answer in answers:
         sent[int(answer.at - answer.milliseconds / 1000 - begun)].append(answer)
     return [{"second": second, "sent": len(these)} | figures(these, 1.0) for second, these in sorted(sent.items())]
-
-
-def percentile(ordered: Sequence[float], share: float) -> float:
-    """The nearest rank: the smallest value that at least `share` percent do not exceed."""
-    return ordered[max(0, math.ceil(share / 100 * len(ordered)) - 1)] if ordered else math.inf

@@ -11,12 +11,13 @@ key. An answer's time is that from the sending of its request, on a connection t
 from __future__ import annotations
 
 import json
-import math
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from sick.figures import percentile
 
 PATIENCE = 15
 """Seconds after which a connection without an answer counts as dead."""
@@ -39,8 +40,7 @@ class Times:
         ranked = sorted(milliseconds)
         if not ranked:
             return cls()
-        p50, p99 = (ranked[math.ceil(share * len(ranked)) - 1] for share in (0.5, 0.99))
-        return cls(len(ranked), p50, p99, ranked[-1])
+        return cls(len(ranked), percentile(ranked, 50), percentile(ranked, 99), ranked[-1])
 
 
 @dataclass(frozen=True, slots=True)

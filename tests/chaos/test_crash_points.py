@@ -95,6 +95,14 @@ CRASHES = [
     Crash(
         P.REISSUE_COMMITTED,
         STEWARD,
+        "delivery",
+        "who had claimed the job by the ticket has lost it, and who claims it by the new one keeps it",
+        TAKEN_OVER,
+        after=(WEBHOOKS, P.EXECUTE_CLAIMED, "raise"),
+    ),
+    Crash(
+        P.REISSUE_COMMITTED,
+        STEWARD,
         "rejected",
         "a ticket that the broker gave up on for no fault of the job is made anew; its second copy is refused",
     ),
@@ -214,11 +222,11 @@ class World:
             connection.close()
 
     def queued(self) -> dict[str, int]:
-        """Messages in each queue, a few seconds old."""
+        """Messages in each queue, a few seconds old; -1 where they were not counted yet."""
         vhost = self.settings.rabbitmq_url.get_secret_value().rsplit("/", 1)[1]
         base = self.settings.rabbitmq_management_url.get_secret_value()
         queues = httpx.get(f"{base}/api/queues/{vhost}", params={"columns": "name,messages"}).json()
-        return {queue["name"]: queue["messages"] for queue in queues if queue.get("messages", 1)}
+        return {queue["name"]: queue.get("messages", -1) for queue in queues if queue.get("messages", -1)}
 
 
 @pytest.fixture(scope="module")

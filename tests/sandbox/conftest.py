@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPOSITORY / name) for name in ("infra", "loadtest")]
+sys.path[:0] = [str(REPOSITORY / name) for name in ("infra", "loadtest", "tests/chaos")]
 
 from sandbox.home import Home  # noqa: E402 (the path above comes first)
 

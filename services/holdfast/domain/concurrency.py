@@ -6,7 +6,7 @@
 
 Additive increase, multiplicative decrease, as TCP does it. Two things tell that the process falls behind. *Lateness* is
 how long the process works between the moment when a callback is asked for and its turn in the event loop: every request
-pays it several times over, and a refusal about once, so it is kept to a few milliseconds whatever the requests
+pays it several times over, and a refusal about once, so it is kept below a millisecond whatever the requests
 themselves wait for. It is counted in time of the processor, for a process that others keep from it does not get it
 sooner by taking less. And answers that take much longer than they did at best of late wait in some other queue, which
 more requests would only make longer. A ledger that is slow for everybody, also when little is under way, is no reason
