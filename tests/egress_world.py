@@ -21,6 +21,7 @@ class Server:
         self.requests: list[str] = []
         self.connections = self.port = 0
         self.talking: set[asyncio.Task[None]] = set()
+        self.writers: list[asyncio.StreamWriter] = []
 
     @property
     def url(self) -> str:
@@ -38,6 +39,7 @@ class Server:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.writers.append(writer)
         try:
             while True:
                 self.requests.append((await reader.readuntil(b"\r\n\r\n")).decode("utf-8", "replace"))

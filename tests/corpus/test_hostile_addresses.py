@@ -80,8 +80,8 @@ async def test_no_name_leads_to_an_inner_address_now_or_later(host: Host) -> Non
         for name in ("turncoat.test", "mixed.test"):
             answer = await client.get(f"http://{name}:{server.port}/", limit=KIB, timeout=TEN)
             assert answer.body == b"outside"
-        session = next(iter(client._sessions.values()))
-        session.connector.clear_dns_cache()  # type: ignore[union-attr]
+        exchange = next(iter(client._exchanges.values()))
+        exchange.connector.clear_dns_cache()
         with pytest.raises(Forbidden):
             await client.get(f"http://turncoat.test:{server.port}/", limit=KIB, timeout=TEN)
     await client.close()

@@ -10,8 +10,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from aiohttp import ClientResponse
-
+from holdfast.adapters.egress.exchange import Answer
 from holdfast.domain.errors import Rejected
 from holdfast.ports.egress import Unreachable
 
@@ -68,13 +67,13 @@ class Inflate:
         return self._stream.eof
 
 
-def decoder_for(response: ClientResponse) -> Decoder:
+def decoder_for(answer: Answer) -> Decoder:
     """The decoder of the answer's Content-Encoding.
 
     We ask for `identity`, but objects that are *stored* compressed (S3, CDNs) are served so all the same. gzip and
     deflate can be decoded within a bound by the standard library; br, zstd and stacked encodings are refused.
     """
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    encoding = answer.headers.get("Content-Encoding", "").strip().lower()
     if encoding in {"", "identity"}:
         return Identity()
     if encoding in {"gzip", "x-gzip", "deflate"}:
@@ -85,16 +84,16 @@ def decoder_for(response: ClientResponse) -> Decoder:
     )
 
 
-async def read_capped(response: ClientResponse, limit: int, decoder: Decoder) -> tuple[bytes, bool]:
+async def read_capped(answer: Answer, limit: int, decoder: Decoder) -> tuple[bytes, bool]:
     """Read at most `limit` decoded bytes; return them and whether there was more.
 
     When there was more, the connection is closed rather than drained.
     """
     body = bytearray()
-    async for chunk in response.content.iter_chunked(CHUNK):
+    while chunk := await answer.content.read(CHUNK):
         body += decoder.feed(chunk, limit + 1 - len(body))
         if len(body) > limit:
-            response.close()
+            answer.close()
             return bytes(body[:limit]), True
     if body and not decoder.finished():
         raise Unreachable("the compressed answer broke off before its end", error="BrokenResponse")
