@@ -61,7 +61,7 @@ def make_app(settings: Settings, served: Pool) -> Celery:
         # On a lost connection, let running attempts finish: their claims settle them, and redeliveries take over.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_prefetch_multiplier=served.prefetch,
-        worker_consumer="holdfast.worker.consumer:TicketConsumer",
+        worker_consumer=f"holdfast.worker.consumer:{'TicketConsumer' if served.forks else 'LoopConsumer'}",
         worker_concurrency=served.concurrency,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,

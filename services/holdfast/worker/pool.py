@@ -23,18 +23,18 @@ queued. Jobs are cancelled through the api, and `engine.vigil` ends what runs.
 from __future__ import annotations
 
 import logging
-from collections import deque
-from contextlib import ExitStack
+from collections import defaultdict, deque
 from functools import partial
 from typing import Any, ClassVar
 
 from celery.concurrency.base import BasePool
 from kombu.asynchronous import Hub
 
+from holdfast.adapters.rabbitmq.delivery import Delivery
+from holdfast.adapters.rabbitmq.message import TASK
 from holdfast.engine.execute import Disposition
-from holdfast.worker.answers import together
+from holdfast.worker.answers import answer
 from holdfast.worker.loop import TaskLoop
-from holdfast.worker.request import give_back
 from holdfast.worker.ticket import hints_of, ticket_of
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class TicketPool(BasePool):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._under_way = 0
-        self._ended: deque[tuple[Any, Any, Disposition]] = deque()
+        self._ended: deque[tuple[Any, Any, int, Disposition]] = deque()
         self._called = False
 
     @classmethod
@@ -65,14 +65,20 @@ class TicketPool(BasePool):  # type: ignore[misc]
     def take(self, consumer: Any, message: Any) -> None:
         """Start on a message, or dead-letter what is no ticket. Raises what cannot be decoded."""
         try:
-            (arguments, _, _) = message.payload
-            ticket, hints = ticket_of(message, *arguments), hints_of(message)
+            self._start(consumer, message)
         except (TypeError, ValueError, AttributeError) as error:
             log.warning("a message is no ticket: %s", type(error).__name__)
             message.reject_log_error(log, consumer.connection_errors)
-            return
-        self._under_way += 1
-        self.loop.submit(ticket, hints, partial(self._end, consumer, message))
+
+    def take_delivery(self, consumer: Any, delivery: Delivery) -> bool:
+        """Start on a delivery; False for one that is no ticket."""
+        if delivery.headers.get("task") != TASK:
+            return False
+        try:
+            self._start(consumer, delivery)
+        except (TypeError, ValueError, AttributeError):
+            return False
+        return True
 
     def on_stop(self) -> None:
         """Turn the hub until every ticket has been ended and its message answered."""
@@ -80,30 +86,29 @@ class TicketPool(BasePool):  # type: ignore[misc]
         while self._under_way:
             self.hub.run_once()  # type: ignore[no-untyped-call]
 
-    def _end(self, consumer: Any, message: Any, disposition: Disposition) -> None:
+    def _start(self, consumer: Any, message: Any) -> None:
+        (arguments, _, _) = message.payload
+        ticket, hints = ticket_of(message, *arguments), hints_of(message)
+        self._under_way += 1
+        end = partial(self._end, consumer, message.channel, message.delivery_tag)
+        self.loop.submit(ticket, hints, end)
+
+    def _end(self, consumer: Any, channel: Any, tag: int, disposition: Disposition) -> None:
         """In the loop's thread: have the consumer's thread answer."""
-        self._ended.append((consumer, message, disposition))
+        self._ended.append((consumer, channel, tag, disposition))
         if not self._called:
             self._called = True
             self.hub.call_soon(self._answer)  # type: ignore[no-untyped-call]
 
     def _answer(self) -> None:
         self._called = False  # whoever ends from here on calls again
-        with ExitStack() as written:
-            channels = set[Any]()
-            while self._ended:
-                consumer, message, disposition = self._ended.popleft()
-                self._under_way -= 1
-                if message.channel not in channels:
-                    channels.add(message.channel)
-                    written.enter_context(together(message.channel, consumer.connection_errors))
-                match disposition:
-                    case Disposition.ACK:
-                        message.ack_log_error(log, consumer.connection_errors)
-                    case Disposition.DEAD_LETTER:
-                        message.reject_log_error(log, consumer.connection_errors)
-                    case Disposition.GIVE_BACK:
-                        give_back(message, consumer.connection_errors)
+        answers = defaultdict[tuple[Any, Any], list[tuple[int, Disposition]]](list)
+        while self._ended:
+            consumer, channel, tag, disposition = self._ended.popleft()
+            self._under_way -= 1
+            answers[consumer, channel].append((tag, disposition))
+        for (consumer, channel), together in answers.items():
+            answer(channel, together, consumer.connection_errors)
 
 
 def strategy(_task: Any, _app: Any, consumer: Any, **_: Any) -> Any:

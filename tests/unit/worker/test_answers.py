@@ -1,4 +1,4 @@
-"""Answers that are written together."""
+"""Answers that are written together, as py-amqp would write them one by one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from amqp import spec
+from amqp.serialization import dumps
 
-from holdfast.worker.answers import together
+from holdfast.engine.execute import Disposition
+from holdfast.worker.answers import answer
 
 
 class Transport:
@@ -16,55 +19,47 @@ class Transport:
     def __init__(self) -> None:
         self.sent: list[bytes] = []
         self.broken = False
-        self._write = self._send
 
     def write(self, data: bytes) -> None:
-        self._write(data)
-
-    def _send(self, data: bytes) -> None:
         if self.broken:
             raise ConnectionResetError("RabbitMQ is away")
-        self.sent.append(bytes(data))
+        self.sent.append(data)
 
 
 def channel(transport: Transport, *, connected: bool = True) -> Any:
-    return SimpleNamespace(connection=SimpleNamespace(connected=connected, transport=transport))
+    connection = SimpleNamespace(connected=connected, transport=transport, bytes_sent=0)
+    return SimpleNamespace(connection=connection, channel_id=3)
 
 
-def test_what_is_sent_meanwhile_is_one_write_and_what_is_sent_later_its_own() -> None:
+def framed(method: tuple[int, int], form: str, *values: Any) -> bytes:
+    payload = dumps("BB" + form, [*method, *values])
+    return b"\x01\x00\x03" + len(payload).to_bytes(4) + payload + b"\xce"
+
+
+def test_all_that_ended_is_one_write_as_py_amqp_writes_it() -> None:
     transport = Transport()
-    with together(channel(transport), (OSError,)):
-        transport.write(b"ack 1")
-        transport.write(memoryview(b"ack 2"))
-        assert transport.sent == []
-    transport.write(b"ack 3")
-    assert transport.sent == [b"ack 1ack 2", b"ack 3"]
+    ended = [(7, Disposition.ACK), (2**40, Disposition.DEAD_LETTER), (9, Disposition.GIVE_BACK)]
+    answer(channel(transport), ended, (OSError,))
+    assert transport.sent == [
+        framed(spec.Basic.Ack, "Lb", 7, False)
+        + framed(spec.Basic.Reject, "Lb", 2**40, False)
+        + framed(spec.Basic.Nack, "Lbb", 9, False, True)
+    ]
 
 
-def test_nothing_sent_is_nothing_written() -> None:
-    transport = Transport()
-    with together(channel(transport), (OSError,)):
-        pass
-    assert transport.sent == []
+def test_a_heartbeat_is_not_due_after_an_answer() -> None:
+    to = channel(Transport())
+    answer(to, [(1, Disposition.ACK)], (OSError,))
+    assert to.connection.bytes_sent == 1
 
 
 def test_a_connection_that_breaks_takes_nobody_along(caplog: pytest.LogCaptureFixture) -> None:
     transport = Transport()
-    with together(channel(transport), (OSError,)):
-        transport.write(b"ack 1")
-        transport.broken = True
+    transport.broken = True
+    answer(channel(transport), [(1, Disposition.ACK)], (OSError,))
     assert "could not be sent" in caplog.text
-
-
-def test_what_was_sent_before_a_defect_is_written_all_the_same() -> None:
-    transport = Transport()
-    with pytest.raises(ZeroDivisionError), together(channel(transport), (OSError,)):
-        transport.write(b"ack 1")
-        raise ZeroDivisionError
-    assert transport.sent == [b"ack 1"]
 
 
 @pytest.mark.parametrize("gone", [channel(Transport(), connected=False), SimpleNamespace(connection=None)])
 def test_a_connection_that_is_gone_is_left_alone(gone: Any) -> None:
-    with together(gone, (OSError,)):
-        pass
+    answer(gone, [(1, Disposition.ACK)], (OSError,))
