@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import Histogram
 
 from holdfast.telemetry import families
-from holdfast.telemetry.families import Label, Members, Teller, counter
+from holdfast.telemetry.families import Label, Members, Teller, counter, histogram
 from holdfast.telemetry.label_values import JOB_OUTCOMES
 
 
@@ -55,6 +56,23 @@ def test_every_series_begins_at_zero_unless_most_never_occur() -> None:
     sparse.show()
     shown = [len([s for s in it.metric.collect()[0].samples if "total" in s.name]) for it in (dense, sparse)]
     assert shown == [3, 0]
+
+
+@pytest.mark.parametrize("amount", [-1, 0, 0.5, 1, 1.5, 2, 5, 5.1, float("inf")])
+def test_a_histogram_counts_as_that_of_the_library_does(amount: float) -> None:
+    ours = histogram("test_took", "Took.", buckets=(1, 2, 5))
+    theirs = Histogram("test_took", "Took.", registry=None, buckets=(1, 2, 5))
+    for seen in (ours.of(), theirs):
+        seen.observe(amount)
+    counts, expected = (
+        {(sample.name, *sample.labels.values()): sample.value for sample in metric.collect()[0].samples}
+        for metric in (ours.metric, theirs)
+    )
+    created = {key for key in counts if key[0].endswith("_created")}
+    assert counts.keys() == expected.keys()
+    assert {key: counts[key] for key in counts.keys() - created} == {
+        key: expected[key] for key in counts.keys() - created
+    }
 
 
 def test_a_child_is_looked_up_once() -> None:

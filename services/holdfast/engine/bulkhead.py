@@ -8,10 +8,10 @@ end when their time is up does not move either, so nobody waits for it, and its 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -38,6 +38,8 @@ class _Places:
     taken: int = 0
     moved_at: float = 0.0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+    watched: bool = False
+    """Whether somebody looks after those who wait."""
 
 
 class Bulkhead:
@@ -47,52 +49,69 @@ class Bulkhead:
         self._most, self._clock = most, clock
         self._places: dict[str, _Places] = {}
 
-    @asynccontextmanager
-    async def place(self, name: str) -> AsyncIterator[None]:
-        """Hold a place for a call of `name`; raise NotNow when none becomes free in time."""
-        await self._enter(name)
-        began = self._clock()
-        try:
-            yield
-        finally:
-            self._leave(name, moved=self._clock() - began < PATIENCE)
+    async def enter(self, name: str) -> float:
+        """Take a place for a call of `name`, and say when; raise NotNow when none becomes free in time."""
+        places = self._places.get(name)
+        if places is None:
+            places = self._places[name] = _Places(moved_at=self._clock())
+        if places.taken < self._most:
+            places.taken += 1
+        else:
+            await self._wait(name, places)
+        return self._clock()
+
+    def leave(self, name: str, began: float) -> None:
+        """Give back the place that was taken then."""
+        now = self._clock()
+        self._leave(name, moved_at=now if now - began < PATIENCE else None)
 
     def taken(self, name: str) -> int:
         """Calls of `name` that are under way here."""
         return self._places[name].taken if name in self._places else 0
 
-    async def _enter(self, name: str) -> None:
-        places = self._places.setdefault(name, _Places(moved_at=self._clock()))
-        if places.taken < self._most:
-            places.taken += 1
-        else:
-            await self._wait(name, places)
-
     async def _wait(self, name: str, places: _Places) -> None:
         """Wait for a place, for as long as the destination moves: a slot that waits for one that hangs is lost too."""
-        turn = asyncio.get_running_loop().create_future()
+        left = places.moved_at + PATIENCE - self._clock()
+        if left <= 0:
+            raise NotNow(name, Reason.FULL, PARKED)
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
         places.waiting.append(turn)
+        if not places.watched:
+            places.watched = True
+            loop.call_later(left, self._look, name, places)
         try:
-            while not turn.done():
-                left = places.moved_at + PATIENCE - self._clock()
-                if left <= 0:
-                    raise NotNow(name, Reason.FULL, PARKED)
-                await asyncio.wait([turn], timeout=left)
-        except BaseException:
-            if turn.done():  # it was our turn at that very moment
-                self._leave(name, moved=False)
-            else:
-                places.waiting.remove(turn)
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                with contextlib.suppress(ValueError):  # passed over already
+                    places.waiting.remove(turn)
+            elif turn.exception() is None:  # it was our turn at that very moment
+                self._leave(name, moved_at=None)
             raise
 
-    def _leave(self, name: str, *, moved: bool) -> None:
+    def _look(self, name: str, places: _Places) -> None:
+        """Refuse all that wait, when the destination has not moved; one look serves them all."""
+        left = places.moved_at + PATIENCE - self._clock()
+        if places.waiting and left > 0:
+            asyncio.get_running_loop().call_later(left, self._look, name, places)
+            return
+        places.watched = False
+        while places.waiting:
+            turn = places.waiting.popleft()
+            if not turn.done():
+                turn.set_exception(NotNow(name, Reason.FULL, PARKED))
+
+    def _leave(self, name: str, *, moved_at: float | None) -> None:
         """Hand the place to whoever waits longest."""
         places = self._places[name]
-        if moved:
-            places.moved_at = self._clock()
-        if places.waiting:
-            places.waiting.popleft().set_result(None)
-            return
+        if moved_at is not None:
+            places.moved_at = moved_at
+        while places.waiting:
+            turn = places.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
         places.taken -= 1
         if not places.taken:
             del self._places[name]

@@ -22,7 +22,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -56,12 +56,12 @@ class _Ticket:
 
     shared: bool
     epoch: int
-    lease: str | None
+    leases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Permit:
-    epoch: int
+    ticket: _Ticket
     until: float
 
 
@@ -118,42 +118,50 @@ class PooledDownstreams:
     @asynccontextmanager
     async def call(self, name: str) -> AsyncIterator[CallUnderWay]:
         """Ask, let the handler call, and note what came of it."""
-        with spans.calling(name), _refusals_counted(name):
-            async with self._placed(name):
-                ticket = await self._admit(name)
-                call = CallUnderWay(self._clock())
-                try:
-                    yield call
-                except BaseException as error:
-                    call.ended(error)
-                    raise
-                else:
-                    call.ended(None)
-                finally:
-                    self._note(name, ticket, call.report(self._clock(), self._policies.of(name).slow_ms))
+        with spans.calling(name):
+            ticket, began = await self._placed(name)
+            call = CallUnderWay(self._clock())
+            try:
+                yield call
+            except BaseException as error:
+                call.ended(error)
+                raise
+            else:
+                call.ended(None)
+            finally:
+                said = call.report(self._clock(), self._policies.of(name).slow_ms, ticket.epoch, ticket.leases)
+                self._note(name, ticket, said)
+                self._bulkhead.leave(name, began)
 
     # -- asking -----------------------------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def _placed(self, name: str) -> AsyncIterator[None]:
-        """Hold a place of this process.
+    async def _placed(self, name: str) -> tuple[_Ticket, float]:
+        """Take a place of this process, and ask; the time at which the place was taken.
 
         Where none is left the destination may be known to be sick. Then its breaker says when to come back, which is
         later; a job that comes back for nothing costs as much as any other.
         """
-        async with contextlib.AsyncExitStack() as held:
+        try:
             try:
-                await held.enter_async_context(self._bulkhead.place(name))
+                began = await self._bulkhead.enter(name)
             except NotNow:
-                self._note(name, await self._admit(name), Report(0))
+                ticket = await self._admit(name)
+                self._note(name, ticket, Report(ticket.epoch, leases=ticket.leases))
                 raise
-            yield
+            try:
+                return await self._admit(name), began
+            except BaseException:
+                self._bulkhead.leave(name, began)
+                raise
+        except NotNow as refusal:
+            metrics.NOT_NOW.of(family_name(name), refusal.reason).inc()
+            raise
 
     async def _admit(self, name: str) -> _Ticket:
         now = self._clock()
         permit = self._permits.get(name)
         if permit is not None and now < permit.until:
-            return _Ticket(True, permit.epoch, None)
+            return permit.ticket
         standing = self._standing.get(name)
         if standing is not None and now < standing.fresh_until:
             raise self._not_now(name, standing, now)
@@ -175,10 +183,11 @@ class PooledDownstreams:
         self._standing.pop(name, None)
         match verdict.answer:
             case Admitted(epoch, leased, fresh):
+                ticket = _Ticket(shared, epoch, (ask.lease,) if leased else ())
                 if fresh and shared:
                     _make_room(self._permits, now)
-                    self._permits[name] = _Permit(epoch, now + policy.fresh_ms / 1000)
-                return _Ticket(shared, epoch, ask.lease if leased else None)
+                    self._permits[name] = _Permit(_Ticket(shared, epoch), now + policy.fresh_ms / 1000)
+                return ticket
             case Refused(reason, retry_at):
                 wait = max(0, retry_at - verdict.now) / 1000
                 if reason in LASTING and shared:
@@ -195,13 +204,13 @@ class PooledDownstreams:
     # -- telling ----------------------------------------------------------------------------------------------
 
     def _note(self, name: str, ticket: _Ticket, report: Report) -> None:
-        leases = (ticket.lease,) if ticket.lease else ()
         _count(name, report)
-        if not report.calls and not leases:
+        if not report.calls and not report.leases:
             return
         key = name, ticket.shared, ticket.epoch
-        self._untold[key] = _sum(self._untold.get(key), replace(report, epoch=ticket.epoch, leases=leases))
-        if report.bad or leases:
+        before = self._untold.get(key)
+        self._untold[key] = report if before is None else _sum(before, report)
+        if report.bad or report.leases:
             self._permits.pop(name, None)
             self._urgent.set()
 
@@ -265,16 +274,6 @@ class PooledDownstreams:
         self._away = False
 
 
-@contextlib.contextmanager
-def _refusals_counted(name: str) -> Iterator[None]:
-    try:
-        yield
-    except NotNow as refusal:
-        if refusal.name == name:  # and not that of a call within this one
-            metrics.NOT_NOW.of(family_name(name), refusal.reason).inc()
-        raise
-
-
 def _count(name: str, report: Report) -> None:
     family = family_name(name)
     for result, calls in ((Called.OK, report.ok), (Called.SLOW, report.slow), (Called.FAILED, report.failures)):
@@ -289,10 +288,8 @@ def _make_room(place: dict[str, Any], now: float) -> None:
             del place[name]
 
 
-def _sum(one: Report | None, other: Report) -> Report:
+def _sum(one: Report, other: Report) -> Report:
     """Two reports of the same epoch as one."""
-    if one is None:
-        return other
     return Report(
         other.epoch,
         ok=one.ok + other.ok,

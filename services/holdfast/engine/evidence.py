@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 
@@ -27,6 +28,7 @@ FAULTS = frozenset(
     }
 )
 """The statuses by which a server, or what stands before it, says that it cannot."""
+_WELL, _NOTHING = Report(0, ok=1), Report(0)
 
 
 class CallUnderWay:
@@ -46,7 +48,7 @@ class CallUnderWay:
                 retry_after=retry_after,
             )
         else:
-            self._say(Report(0, ok=1))
+            self._say(_WELL)
 
     def failed(self, *, refused: bool = False, timeout: bool = False, retry_after: timedelta | None = None) -> None:
         """It failed by its own fault."""
@@ -57,7 +59,7 @@ class CallUnderWay:
         """The block ended, without an error or with this one."""
         match error:
             case None:
-                self._say(Report(0, ok=1))
+                self._say(_WELL)
             case TryLater():
                 self.failed(timeout=error.error.endswith("Timeout"), retry_after=error.after)
             case TimeoutError():
@@ -67,14 +69,14 @@ class CallUnderWay:
             case asyncio.CancelledError():
                 self._cancelled = True
 
-    def report(self, now: float, slow_ms: int) -> Report:
-        """What there is to tell, but for the epoch and the lease."""
-        elapsed = max(0, round((now - self._began) * 1000))
-        said = self._report or Report(0)
-        slow = elapsed >= slow_ms and (said.ok > 0 or self._cancelled)
-        if slow:
-            return Report(0, slow=1, latency_ms=elapsed)
-        return Report(0, ok=1, latency_ms=elapsed) if said.ok else said
+    def report(self, now: float, slow_ms: int, epoch: int, leases: tuple[str, ...]) -> Report:
+        """What there is to tell of a call that was admitted in this epoch, under these leases."""
+        elapsed, said = max(0, round((now - self._began) * 1000)), self._report or _NOTHING
+        if elapsed >= slow_ms and (said.ok or self._cancelled):
+            return Report(epoch, slow=1, latency_ms=elapsed, leases=leases)
+        if said.ok:
+            return Report(epoch, ok=1, latency_ms=elapsed, leases=leases)
+        return replace(said, epoch=epoch, leases=leases)
 
     def _say(self, report: Report) -> None:
         self._report = self._report or report

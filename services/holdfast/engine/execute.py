@@ -161,7 +161,7 @@ class Execute:
     def _decide(self, claim: Claim, outcome: Outcome) -> Settlement:
         now = self._clock.now()
         settlement = decide(claim, outcome, self._policy(claim.job.kind), now, self._clock.draw())
-        if settlement.job_state not in ENDED:
+        if settlement.job_state not in ENDED or claim.job.callback_url is None:
             return settlement
         told = callback(
             claim.job, settlement.job_state, settlement.result, settlement.failure, self._clock.new_id(), now

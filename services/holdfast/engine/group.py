@@ -44,26 +44,29 @@ class Group(Generic[T, R]):
 
     async def __call__(self, item: T) -> R:
         """Run `item` with its group; raise what it fails of."""
-        (result,) = await self.all((item,))
+        (result,) = await self._begin(_Lot((item,), asyncio.get_running_loop().create_future()))
         if isinstance(result, Exception):
             raise result
         return result
 
     async def all(self, items: Sequence[T]) -> list[R | Exception]:
-        """Run the items with their group, in their order; a result, or what it failed of, for each.
-
-        Once started a run is not cancelled, for others share it.
-        """
+        """Run the items with their group, in their order; a result, or what it failed of, for each."""
         new_future = asyncio.get_running_loop().create_future
         lots = [
             _Lot[T, R](items[first : first + self._largest], new_future())
             for first in range(0, len(items), self._largest)
         ]
-        self._waiting.extend(lots)
+        for lot in lots:
+            self._begin(lot)
+        return [result for lot in lots for result in await lot.results]
+
+    def _begin(self, lot: _Lot[T, R]) -> asyncio.Future[Sequence[R | Exception]]:
+        """Once started a run is not cancelled, for others share it."""
+        self._waiting.append(lot)
         if self._flushing is None:
             # What many share is about none of them: its log lines and spans must not name the one that came first.
             self._flushing = asyncio.create_task(self._flush(), context=Context())
-        return [result for lot in lots for result in await lot.results]
+        return lot.results
 
     async def _flush(self) -> None:
         try:

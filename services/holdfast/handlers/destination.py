@@ -6,12 +6,15 @@ final dot, no default port.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from yarl import URL
 
 NOWHERE = "nowhere"
 """What has no host is refused before anything is dialled."""
 
 
+@lru_cache(1_000)
 def destination(family: str, url: str) -> str:
     """The downstream of `url` in a family such as `webhook`."""
     try:

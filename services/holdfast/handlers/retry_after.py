@@ -11,7 +11,9 @@ LONGEST = timedelta(days=1)
 
 def retry_after(value: str | None, now: datetime) -> timedelta | None:
     """How long the receiver asks to be left alone; None when it does not say, or not in a form that is known."""
-    text = (value or "").strip()
+    if value is None:
+        return None
+    text = value.strip()
     if text.isascii() and text.isdigit():
         return min(timedelta(seconds=int(text[:9])), LONGEST)
     try:

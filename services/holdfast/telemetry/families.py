@@ -9,6 +9,7 @@ beforehand how its children share their counts (`telemetry.prefork`).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -167,6 +168,15 @@ def gauge(
     return Family(Gauge, name, text, labels, by, multiprocess_mode=children)
 
 
+class _Histogram(Histogram):
+    """A histogram that does not look at every bound, nor whether it is one that can be observed."""
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:  # noqa: ARG002
+        """Count an event of this size in the lowest bucket that takes it; exemplars are not kept."""
+        self._sum.inc(amount)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
+
+
 def histogram(
     name: str,
     text: str,
@@ -176,7 +186,7 @@ def histogram(
     buckets: Sequence[float],
 ) -> Family[Histogram]:
     """A distribution, with upper bounds of its buckets in the unit that the name ends in."""
-    return Family(Histogram, name, text, labels, by, sparse, buckets=buckets)
+    return Family(_Histogram, name, text, labels, by, sparse, buckets=buckets)
 
 
 def told_by(tellers: Iterable[Teller]) -> Iterator[Family[Any]]:

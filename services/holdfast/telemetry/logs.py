@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -40,14 +39,19 @@ QUIET = {
 _ABOUT: ContextVar[Mapping[str, Any]] = ContextVar("holdfast_about", default=MappingProxyType({}))
 
 
-@contextmanager
-def about(**fields: Any) -> Iterator[None]:
-    """Put these fields on every line that is written in this context."""
-    before = _ABOUT.set({**_ABOUT.get(), **fields})
-    try:
-        yield
-    finally:
-        _ABOUT.reset(before)
+class about:  # noqa: N801 - read as a verb: with about(job_id=…)
+    """Puts these fields on every line that is written in this context."""
+
+    __slots__ = ("_before", "_fields")
+
+    def __init__(self, **fields: Any) -> None:
+        self._fields = fields
+
+    def __enter__(self) -> None:
+        self._before = _ABOUT.set({**_ABOUT.get(), **self._fields})
+
+    def __exit__(self, *_: object) -> None:
+        _ABOUT.reset(self._before)
 
 
 def fields(

@@ -158,14 +158,19 @@ def fail(made: trace.Span | None, error: str, why: str = "") -> None:
         made.set_status(Status(StatusCode.ERROR, why or error))
 
 
-@contextmanager
-def carrying(traceparent: str | None) -> Iterator[None]:
-    """Let `here` be this while no spans are made."""
-    token = _carried.set(sound(traceparent))
-    try:
-        yield
-    finally:
-        _carried.reset(token)
+class carrying:  # noqa: N801 - read as a verb, like `span`
+    """Lets `here` be this while no spans are made."""
+
+    __slots__ = ("_before", "_traceparent")
+
+    def __init__(self, traceparent: str | None) -> None:
+        self._traceparent = sound(traceparent)
+
+    def __enter__(self) -> None:
+        self._before = _carried.set(self._traceparent)
+
+    def __exit__(self, *_: object) -> None:
+        _carried.reset(self._before)
 
 
 def here() -> str | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -29,6 +30,16 @@ class Clock:
         return time.monotonic() + self.ahead
 
 
+@asynccontextmanager
+async def place(bulkhead: Bulkhead, name: str) -> AsyncIterator[None]:
+    """Hold a place."""
+    began = await bulkhead.enter(name)
+    try:
+        yield
+    finally:
+        bulkhead.leave(name, began)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -38,33 +49,45 @@ async def test_a_destination_that_ended_no_call_for_a_while_gets_no_more_than_it
     bulkhead = Bulkhead(2, clock)
     async with AsyncExitStack() as held:
         for _ in range(2):
-            await held.enter_async_context(bulkhead.place(HOST))
+            await held.enter_async_context(place(bulkhead, HOST))
         clock.ahead += PATIENCE
         with pytest.raises(NotNow) as refused:
-            await held.enter_async_context(bulkhead.place(HOST))
+            await held.enter_async_context(place(bulkhead, HOST))
         assert refused.value.reason is Reason.FULL
-        await held.enter_async_context(bulkhead.place("webhook:b.example"))
+        await held.enter_async_context(place(bulkhead, "webhook:b.example"))
     assert bulkhead.taken(HOST) == 0
 
 
 async def test_who_comes_late_waits_no_longer_than_who_came_before(clock: Clock) -> None:
     bulkhead = Bulkhead(1, clock)
-    async with bulkhead.place(HOST):
+    async with place(bulkhead, HOST):
         clock.ahead += PATIENCE - 0.05
         began = time.monotonic()
         with pytest.raises(NotNow):
-            await bulkhead.place(HOST).__aenter__()
+            await bulkhead.enter(HOST)
         assert time.monotonic() - began < PATIENCE / 2
+
+
+async def test_a_place_is_not_handed_to_one_who_has_just_been_cancelled(clock: Clock) -> None:
+    bulkhead = Bulkhead(1, clock)
+    began = await bulkhead.enter(HOST)
+    gone, next_one = (asyncio.create_task(bulkhead.enter(HOST)) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    bulkhead.leave(HOST, began)  # before the cancelled one has noticed
+    bulkhead.leave(HOST, await next_one)
+    assert gone.cancelled()
+    assert bulkhead.taken(HOST) == 0
 
 
 async def test_a_place_that_becomes_free_goes_to_whoever_waits_longest(clock: Clock) -> None:
     bulkhead, entered = Bulkhead(1, clock), []
 
     async def enter(who: str) -> None:
-        async with bulkhead.place(HOST):
+        async with place(bulkhead, HOST):
             entered.append(who)
 
-    async with asyncio.TaskGroup() as waiting, bulkhead.place(HOST):
+    async with asyncio.TaskGroup() as waiting, place(bulkhead, HOST):
         waiting.create_task(enter("first"))
         waiting.create_task(enter("second"))
         await asyncio.sleep(0.01)
@@ -75,26 +98,26 @@ async def test_a_place_that_becomes_free_goes_to_whoever_waits_longest(clock: Cl
 
 async def test_a_destination_whose_calls_end_when_their_time_is_up_is_stuck_all_the_same(clock: Clock) -> None:
     bulkhead = Bulkhead(2, clock)
-    async with bulkhead.place(HOST):
-        hanging = bulkhead.place(HOST)
+    async with place(bulkhead, HOST):
+        hanging = place(bulkhead, HOST)
         await hanging.__aenter__()
         clock.ahead += 5 * PATIENCE
         await hanging.__aexit__(None, None, None)
-        async with bulkhead.place(HOST):
+        async with place(bulkhead, HOST):
             with pytest.raises(NotNow):
-                await bulkhead.place(HOST).__aenter__()
+                await bulkhead.enter(HOST)
 
 
 async def test_who_is_cancelled_while_waiting_takes_no_place_along(clock: Clock) -> None:
     bulkhead = Bulkhead(1, clock)
-    async with bulkhead.place(HOST):
-        waiting = asyncio.create_task(bulkhead.place(HOST).__aenter__())
+    async with place(bulkhead, HOST):
+        waiting = asyncio.create_task(bulkhead.enter(HOST))
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
     assert bulkhead.taken(HOST) == 0
-    async with bulkhead.place(HOST):
+    async with place(bulkhead, HOST):
         assert bulkhead.taken(HOST) == 1
 
 

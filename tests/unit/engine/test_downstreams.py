@@ -240,7 +240,7 @@ def said(*, status: int | None = None, raised: BaseException | None = None, take
     if status is not None:
         call.answered(status)
     call.ended(raised)
-    return call.report(takes, slow_ms=10_000)
+    return call.report(takes, slow_ms=10_000, epoch=0, leases=())
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 404, 410, 422, 500, 501])

@@ -208,7 +208,7 @@ def _lower(headers: CIMultiDictProxy[str]) -> dict[str, str]:
     """Names in lower case, repeated ones joined (RFC 9110, 5.3), bytes that are no UTF-8 replaced."""
     merged: dict[str, str] = {}
     for name, value in headers.items():
-        text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        text = value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         key = name.lower()
         merged[key] = f"{merged[key]}, {text}" if key in merged else text
     return merged

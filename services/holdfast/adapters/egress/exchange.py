@@ -115,10 +115,11 @@ class Exchange:
 
 def head(method: str, url: URL, headers: Mapping[str, str], body: bytes | None) -> bytes:
     """The request line and the headers; raise ValueError for a header that would be more than one line."""
-    told = {**OURS, **{name.lower(): value for name, value in headers.items()}, "host": url.host_port_subcomponent}
+    given = zip(map(str.lower, headers), headers.values(), strict=True)
+    told = {**OURS, **dict(given), "host": url.host_port_subcomponent or ""}
     if body is not None:
         told["content-length"] = str(len(body))
-    lines = [f"{method} {url.raw_path_qs} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items()), "", ""]
+    lines = [f"{method} {url.raw_path_qs} HTTP/1.1", *map(": ".join, told.items()), "", ""]
     text = "\r\n".join(lines)
     if not text.count("\r") == text.count("\n") == len(lines) - 1 or "\0" in text:
         raise ValueError("a header has a line break or a NUL in it")

@@ -7,6 +7,7 @@ it. Whether the host's address is permitted is not decided here but in `guard`, 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv6Address
 
 from yarl import URL
@@ -30,6 +31,7 @@ BLOCKED_PORTS = frozenset({
 # fmt: on
 
 
+@lru_cache(1_000)
 def parse(url: str) -> URL:
     """Return the URL when it is http(s), with a host, without credentials; raise Forbidden saying what is wrong."""
     if len(url) > MAX_URL_LENGTH:

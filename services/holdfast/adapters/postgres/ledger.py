@@ -220,7 +220,7 @@ class PostgresLedger(Ledger):
         answers: dict[int, Claim | Refusal] = {}
         for turn in _turns([ask.ticket.job_id for ask in asks]):
             found = await self._db.all(CLAIM, *zip(*(_ask_values(asks[index]) for index in turn), strict=True))
-            by_id = {row.target_id: row for row in found}
+            by_id = {row["target_id"]: row for row in found}
             for index in turn:
                 ticket = asks[index].ticket
                 answers[index] = _answer(ticket, by_id.get(ticket.job_id))
@@ -231,7 +231,7 @@ class PostgresLedger(Ledger):
         written: dict[int, bool] = {}
         for turn in _turns([claim.job.id for claim, _ in outcomes]):
             values = zip(*(_outcome_values(*outcomes[index]) for index in turn), strict=True)
-            held = {(row.id, row.token) for row in await self._db.all(SETTLE, *values)}
+            held = {(row["id"], row["token"]) for row in await self._db.all(SETTLE, *values)}
             for index in turn:
                 claim = outcomes[index][0]
                 written[index] = (claim.job.id, claim.token) in held
@@ -310,9 +310,9 @@ def _ask_values(ask: Ask) -> tuple[object, ...]:
 def _answer(ticket: Ticket, row: Row | None) -> Claim | Refusal:
     if row is None:
         return Refusal.UNKNOWN
-    if row.id is not None:
-        return Claim(rows.to_job(row), row.attempt, row.token, row.lease_until, row.parked_since)
-    return refusal(JobState(row.target_state), row.target_attempt, ticket)
+    if row["id"] is not None:
+        return Claim(rows.to_job(row), row["attempt"], row["token"], row["lease_until"], row["parked_since"])
+    return refusal(JobState(row["target_state"]), row["target_attempt"], ticket)
 
 
 def _outcome_values(claim: Claim, settlement: Settlement) -> tuple[object, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -28,6 +29,7 @@ _OURS = frozenset({
 """Set by Holdfast, or about one connection only (RFC 9110, 7.6.1)."""
 
 
+@lru_cache(1_000)
 def _url(url: str) -> str:
     """A first look for early answers; the egress guard decides again when it dials."""
     parts = urlsplit(url)
