@@ -136,8 +136,8 @@ class HoldfastSide:
 
 @contextmanager
 def holdfast(place: Sandbox, processes: int) -> Iterator[Side]:
-    """Its apis, over an empty ledger."""
-    with platform(place, shed_load=False, egress_allow=("127.0.0.0/8",)) as running:
+    """Its apis, over an empty ledger. One host may have every slot of a worker, for all webhooks go to one."""
+    with platform(place, shed_load=False, egress_allow=("127.0.0.0/8",), downstream_share=1.0) as running:
         query(running.settings.postgres_url.get_secret_value(), "TRUNCATE jobs, attempts, outbox, dead_letters")
         ports = own_ports(processes - 1)
         for number, port in enumerate(ports, 2):

@@ -68,7 +68,7 @@ def test_a_line_of_a_job_is_cheap() -> None:
 async def test_a_submit_is_cheap_in_our_own_code() -> None:
     """Over the memory adapters: validation, gate, group, ledger, outbox, ticket, line."""
     world = World()
-    assert await instructions_of_each(lambda number: world.accepted(key=f"key-{number}")) < 11_560
+    assert await instructions_of_each(lambda number: world.accepted(key=f"key-{number}")) < 11_290
 
 
 @pytest.mark.usefixtures("as_json")
@@ -90,4 +90,4 @@ async def test_an_attempt_is_cheap_in_our_own_code() -> None:
         await world.accepted(key=f"key-{number}")
     tickets = [ticket(envelope) for envelope in world.broker.published]
 
-    assert await instructions_of_each(lambda number: world.execute.execute(tickets[number])) < 13_500
+    assert await instructions_of_each(lambda number: world.execute.execute(tickets[number])) < 11_950

@@ -230,7 +230,7 @@ class PostgresLedger(Ledger):
         """Write each outcome under its claim's token."""
         written: dict[int, bool] = {}
         for turn in _turns([claim.job.id for claim, _ in outcomes]):
-            values = zip(*(_outcome_values(*outcomes[index]) for index in turn), strict=True)
+            values = map(_column, zip(*(_outcome_values(*outcomes[index]) for index in turn), strict=True))
             held = {(row["id"], row["token"]) for row in await self._db.all(SETTLE, *values)}
             for index in turn:
                 claim = outcomes[index][0]
@@ -301,6 +301,14 @@ def _turns(ids: Sequence[UUID]) -> list[list[int]]:
         turns[seen[job_id]].append(index)
         seen[job_id] += 1
     return turns
+
+
+def _column(values: tuple[object, ...]) -> tuple[object, ...] | None:
+    """An array, or NULL in place of one that has nothing else in it: half of those of a success.
+
+    `unnest` fills it up, and the driver has nothing to write.
+    """
+    return None if values.count(None) == len(values) else values
 
 
 def _ask_values(ask: Ask) -> tuple[object, ...]:
