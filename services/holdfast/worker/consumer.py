@@ -47,3 +47,4 @@ class LoopConsumer(TicketConsumer):
         channel = self.task_consumer.channel
         intake = Intake(channel, partial(self.pool.take_delivery, self))
         hub.add_reader(channel.connection.sock, intake.readable)
+        hub.call_soon(intake.catch_up)

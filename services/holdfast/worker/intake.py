@@ -30,6 +30,11 @@ class Intake:
         self._connection = channel.connection
         self._transport = self._connection.transport
 
+    def catch_up(self) -> None:
+        """Read what TLS has decrypted already: no socket becomes readable by that."""
+        if self._connection.connected:
+            self.readable()
+
     def readable(self) -> None:
         """Read what has come; raise what the connection was lost of."""
         if not self._connection.connected:
