@@ -37,12 +37,13 @@ from uuid import uuid4
 import structlog
 from fastapi import FastAPI
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
 from conftest import SERVICES, fresh
 from holdfast.api.app import create
 from holdfast.settings import Settings
 from holdfast.telemetry import logs, tracing
+from holdfast.telemetry.families import Histogram
 
 Silenced = tuple[tuple[Any, str], ...]
 COUNTING: Silenced = ((Counter, "inc"), (Histogram, "observe"), (Gauge, "inc"), (Gauge, "dec"), (Gauge, "set"))

@@ -17,7 +17,18 @@ from functools import cached_property
 from itertools import product
 from typing import Any, Generic, Literal, TypeVar
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
+from prometheus_client import Histogram as PlainHistogram
+
+
+class Histogram(PlainHistogram):
+    """A histogram that does not look at every bound, nor whether it is one that can be observed."""
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:  # noqa: ARG002
+        """Count an event of this size in the lowest bucket that takes it; exemplars are not kept."""
+        self._sum.inc(amount)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
+
 
 M = TypeVar("M", Counter, Gauge, Histogram)
 
@@ -168,15 +179,6 @@ def gauge(
     return Family(Gauge, name, text, labels, by, multiprocess_mode=children)
 
 
-class _Histogram(Histogram):
-    """A histogram that does not look at every bound, nor whether it is one that can be observed."""
-
-    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:  # noqa: ARG002
-        """Count an event of this size in the lowest bucket that takes it; exemplars are not kept."""
-        self._sum.inc(amount)
-        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
-
-
 def histogram(
     name: str,
     text: str,
@@ -186,7 +188,7 @@ def histogram(
     buckets: Sequence[float],
 ) -> Family[Histogram]:
     """A distribution, with upper bounds of its buckets in the unit that the name ends in."""
-    return Family(_Histogram, name, text, labels, by, sparse, buckets=buckets)
+    return Family(Histogram, name, text, labels, by, sparse, buckets=buckets)
 
 
 def told_by(tellers: Iterable[Teller]) -> Iterator[Family[Any]]:
