@@ -3,8 +3,8 @@
 Invariant: a handler never waits for Redis for longer than one command takes, and never works less safely without it.
 
 The healthy path costs one round trip a job at most: an answer that says that nothing is the matter is good for
-`fresh_ms`, so calls within it ask nobody; what came of healthy calls is added up and rides on the heartbeat. Failures
-and leases are told at once, many in one round trip.
+`fresh_ms`, so calls within it ask nobody, and one asks for all when it has run out; what came of healthy calls is added
+up and rides on the heartbeat. Failures and leases are told at once, many in one round trip.
 
     Redis is …      admitted by           evidence goes to
     there           the shared breakers   the shared breakers
@@ -96,6 +96,7 @@ class PooledDownstreams:
         self._busy: Callable[[], int] = int
         self._bulkhead = Bulkhead(most, clock)
         self._permits: dict[str, _Permit] = {}
+        self._asking: dict[str, asyncio.Event] = {}
         self._standing: dict[str, _Standing] = {}
         self._untold: dict[tuple[str, bool, int], Report] = {}
         self._alive, self._away = 1, False
@@ -158,10 +159,23 @@ class PooledDownstreams:
             raise
 
     async def _admit(self, name: str) -> _Ticket:
+        """By a permit, if there is one; when it has run out for many at once, one of them asks for all."""
+        if name in self._asking:
+            await self._asking[name].wait()
         now = self._clock()
         permit = self._permits.get(name)
-        if permit is not None and now < permit.until:
+        if permit is None:  # calls that are counted one by one: each asks
+            return await self._ask(name, now)
+        if now < permit.until:
             return permit.ticket
+        answered = self._asking[name] = asyncio.Event()
+        try:
+            return await self._ask(name, now)
+        finally:
+            self._asking.pop(name, None)
+            answered.set()
+
+    async def _ask(self, name: str, now: float) -> _Ticket:
         standing = self._standing.get(name)
         if standing is not None and now < standing.fresh_until:
             raise self._not_now(name, standing, now)

@@ -27,15 +27,19 @@ class Counted(MemoryBreakers):
     """Breakers that count their questions, and can be away."""
 
     away = False
-    asked = 0
+    asked = refused = 0
     told: list[int]
+    answers_after: asyncio.Event | None = None
 
     def __init__(self, policies: Policies, clock: FakeTime) -> None:
         super().__init__(policies, clock)
         self.told = []
 
     async def admit(self, name: str, ask: Ask) -> Verdict:
+        if self.answers_after is not None:
+            await self.answers_after.wait()
         if self.away:
+            self.refused += 1
             raise RedisUnavailable("away")
         self.asked += 1
         return await super().admit(name, ask)
@@ -95,6 +99,30 @@ async def test_a_busy_healthy_destination_costs_one_question_a_second(world: Wor
     assert world.shared.told == []
     await world.process.tell()
     assert world.shared.told == [500], "what came of them rides on the heartbeat"
+
+
+async def test_when_an_answer_has_grown_old_one_asks_for_all_that_come_together(world: World) -> None:
+    await world.call()
+    world.time.pass_by(2_000)
+    world.shared.answers_after = asyncio.Event()
+    together = [asyncio.create_task(world.call()) for _ in range(5)]
+    await asyncio.sleep(0)
+    together[1].cancel()
+    await asyncio.sleep(0)
+    world.shared.answers_after.set()
+    assert [type(ended) for ended in await asyncio.gather(*together, return_exceptions=True)].count(type(None)) == 4
+    assert world.shared.asked == 2
+
+
+async def test_who_waited_for_another_question_asks_when_its_answer_was_for_that_one_alone(world: World) -> None:
+    await world.call()
+    world.time.pass_by(2_000)
+    world.shared.away, world.shared.answers_after = True, asyncio.Event()
+    together = [asyncio.create_task(world.call()) for _ in range(3)]
+    await asyncio.sleep(0)
+    world.shared.answers_after.set()
+    await asyncio.gather(*together)
+    assert world.shared.refused == 3
 
 
 async def test_a_quiet_healthy_destination_costs_one_question_a_job(world: World) -> None:
