@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from statistics import median
@@ -18,7 +17,7 @@ from holdfast.client.models import JobRequest
 from .answers import by_second
 from .growth import growth
 from .watch import Figures, summary
-from .world import NOOP, Offer, World, adds_up, offer, world
+from .world import PLAIN, Offer, World, adds_up, keep_offering, offer, world
 from .world import drain as drained
 
 WEBHOOKS = {"worker-webhook": "worker-webhook"}
@@ -35,7 +34,7 @@ def rest(place: Sandbox, _: float) -> Figures:
     with world(place, WEBHOOKS | {"worker-render": "worker-render"}) as here:
         time.sleep(SETTLING)
         fresh = _memory(here)
-        offer(here, "steady", 5, RATE=100)
+        keep_offering(here, 100, 5)
         time.sleep(SETTLING)
         return {"after the start": fresh, "after 500 jobs": _memory(here)}
 
@@ -44,7 +43,7 @@ def steady(place: Sandbox, lasting: float) -> Figures:
     """500 a second, open loop, with a worker that settles them meanwhile."""
     with world(place, WEBHOOKS) as here:
         _warm_up(here)
-        made = offer(here, "steady", lasting, RATE=PROMISED_RATE)
+        made = keep_offering(here, PROMISED_RATE, lasting)
         return adds_up(here, made) | {"by second": by_second(made.answers)}
 
 
@@ -52,7 +51,7 @@ def enqueue(place: Sandbox, lasting: float) -> Figures:
     """500 a second, open loop, while no worker runs: what accepting takes by itself. They are settled afterwards."""
     with world(place, {}) as here:
         _warm_up(here)
-        made = offer(here, "steady", lasting, drain=0, RATE=PROMISED_RATE)
+        made = keep_offering(here, PROMISED_RATE, lasting, drain=0)
         here.running.start("worker-webhook")
         here.drained(within=120)
         return adds_up(here, made) | {"by second": by_second(made.answers)}
@@ -95,7 +94,7 @@ def mixed(place: Sandbox, lasting: float) -> Figures:
         serving(place.root, "sick.receiver", *arguments, answers=f"{receiver}/count/none"),
     ):
         mix = _mix(here, f"{receiver}/hook")
-        made = offer(here, "mixed", lasting, RATE=MIX_A_MINUTE // 60, MIX=json.dumps(mix))
+        made = keep_offering(here, MIX_A_MINUTE / 60, lasting, jobs=_wheel(mix))
         found = adds_up(here, made)
         return found | {
             "mix": {job["kind"]: places / 100 for places, job in mix},
@@ -108,7 +107,7 @@ def drain(place: Sandbox, lasting: float) -> Figures:
     """A backlog of no-ops, and four workers: settled a second."""
     jobs = max(2_000, round(1_000 * lasting))
     with world(place, {}) as here, Holdfast(here.running.url) as client:
-        requests = [JobRequest(kind=NOOP, payload={}) for _ in range(jobs)]
+        requests = [JobRequest(**PLAIN) for _ in range(jobs)]
         taken = [it for first in range(0, jobs, 1_000) for it in client.batch(requests[first : first + 1_000])]
         return drained(here, sum(outcome.job is not None for outcome in taken), FOUR_NOOP)
 
@@ -164,11 +163,17 @@ def _mix(here: World, hook: str) -> list[tuple[int, Figures]]:
     variants = [{"name": "small", "width": 320, "format": "jpeg"}]
     page = "<h1>Invoice</h1><p>Harbour dues, two days.</p>"
     return [
-        (59, {"kind": NOOP, "payload": {}}),
+        (59, PLAIN),
         (30, {"kind": "webhook.dispatch", "payload": {"url": hook, "body": {"run": "mixed", "order": 1}}}),
         (10, {"kind": "image.transform", "payload": {"source": source, "variants": variants}}),
         (1, {"kind": "pdf.render", "payload": {"html": page}}),
     ]
+
+
+def _wheel(mix: list[tuple[int, Figures]]) -> list[Figures]:
+    """Its hundred places. 37 and 100 have no factor in common: each is met once, and the kinds are spread."""
+    places = [job for number, job in mix for _ in range(number)]
+    return [places[place * 37 % len(places)] for place in range(len(places))]
 
 
 def _curve(made: Offer) -> list[tuple[float, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -39,16 +40,20 @@ class Watch:
         before, last = self._usage.cpu(), time.time()
         while not self._over.wait(EVERY):
             now, at = self._usage.cpu(), time.time()
-            cores = {name: round((now[name] - before[name]) / (at - last), 3) for name in now}
+            cores = {name: round(max(0.0, now[name] - before[name]) / (at - last), 3) for name in now}
             memory = {name: round(value, 1) for name, value in self._usage.memory().items()}
             self.looks.append({"at": at, "cpu": cores, "memory": memory, "waiting": self._backlog()})
             before, last = now, at
 
 
 def generators() -> list[int]:
-    """The running k6."""
-    children = psutil.Process(os.getpid()).children()
-    return [child.pid for child in children if child.name() == "k6"]
+    """Whoever sends: k6, or `callers`."""
+    found = list[int]()
+    for child in psutil.Process(os.getpid()).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.name() == "k6" or "callers.open_loop" in child.cmdline():
+                found.append(child.pid)
+    return found
 
 
 def summary(looks: list[Figures]) -> Figures:

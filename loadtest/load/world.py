@@ -1,10 +1,17 @@
-"""A platform in a sandbox of its own, offered something by k6 and watched meanwhile."""
+"""A platform in a sandbox of its own, offered something and watched meanwhile.
+
+k6 makes the shapes. It takes a millisecond of CPU for a request, half a core of two at 500 a second, so what is
+promised at a rate is measured with callers that take a seventh of it (`callers.open_loop`).
+"""
 
 from __future__ import annotations
 
+import json
 import secrets
+import subprocess
+import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +20,7 @@ from typing import Any
 from campaign.world import Sandbox, query
 
 from harness import Platform, eventually
-from overload.phases import platform
+from overload.phases import platform, stand_back
 
 from .answers import Answer, figures, read
 from .k6 import run
@@ -22,6 +29,10 @@ from .watch import Figures, Watch, generators, summary
 
 SCRIPTS = Path(__file__).with_name("scripts")
 NOOP = "custom.noop"
+OPEN_LOOP = (sys.executable, "-m", "callers.open_loop")
+PLAIN: dict[str, Any] = {"kind": NOOP, "payload": {}}
+CALLERS = 300
+"""The most requests without an answer at a time."""
 WAITING = """
 SELECT (SELECT count(*) FROM jobs WHERE due_at IS NULL AND state IN ('queued', 'waiting'))
      + (SELECT count(*) FROM jobs WHERE state = 'running') AS jobs
@@ -48,7 +59,7 @@ class World:
     def usage(self) -> Usage:
         """Of every process, and of the generator."""
         members: dict[str, Pids] = {name: self._pid(name) for name in self.running.members}
-        return Usage(members | services(self.place.home) | {"k6": generators})
+        return Usage(members | services(self.place.home) | {"generator": generators})
 
     def watched(self) -> Watch:
         """A watch over all of it."""
@@ -101,22 +112,58 @@ def world(place: Sandbox, members: Mapping[str, str], **settings: Any) -> Iterat
     with platform(place, **allowed) as running:
         query(running.settings.postgres_url.get_secret_value(), "TRUNCATE jobs, attempts, outbox, dead_letters")
         for name, role in members.items():
-            running.start(name, command=role)
+            stand_back(running.start(name, command=role).process.pid)
         running.wait_ready()
         yield World(place, running)
 
 
-def offer(here: World, script: str, lasting: float, *, drain: float = 60.0, callers: int = 300, **given: Any) -> Offer:
-    """Run a script to its end, then wait until what it brought has been worked off, at most `drain` seconds."""
+def offer(
+    here: World, script: str, lasting: float, *, drain: float = 60.0, callers: int = CALLERS, **given: Any
+) -> Offer:
+    """Run a script of k6 to its end, then wait until what it brought has been worked off, at most `drain` seconds."""
+
+    def sent(name: str) -> tuple[Figures, list[list[str]]]:
+        known = {"URL": here.running.url, "RUN": name, "NOOP": NOOP, "CALLERS": callers, "LASTING": lasting}
+        return run(SCRIPTS / f"{script}.js", known | given, within=4 * lasting + 60)
+
+    return _offered(here, sent, drain, batches=script == "batch")
+
+
+def keep_offering(
+    here: World, rate: float, lasting: float, *, jobs: Sequence[Figures] = (PLAIN,), drain: float = 60.0
+) -> Offer:
+    """The same with so many of the jobs a second, in turn, whatever becomes of the answers."""
+
+    given = ("--rate", str(rate), "--seconds", str(lasting), "--callers", str(CALLERS))
+
+    def sent(name: str) -> tuple[Figures, list[list[str]]]:
+        done = subprocess.run(
+            [*OPEN_LOOP, f"{here.running.url}/v1/jobs", name, *given],
+            input=json.dumps(jobs),
+            capture_output=True,
+            text=True,
+            timeout=lasting + 60,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"the callers ended with {done.returncode}: {done.stderr[-2000:]}")
+        unsent = {"dropped_iterations": {"values": {"count": int(done.stderr)}}}
+        return unsent, [line.split() for line in done.stdout.splitlines()]
+
+    return _offered(here, sent, drain)
+
+
+def _offered(
+    here: World, send: Callable[[str], tuple[Figures, list[list[str]]]], drain: float, *, batches: bool = False
+) -> Offer:
     name = f"r{secrets.token_hex(4)}"
-    known = {"URL": here.running.url, "RUN": name, "NOOP": NOOP, "CALLERS": callers, "LASTING": lasting}
     with here.watched() as watch:
         begun = time.monotonic()
-        metrics, lines = run(SCRIPTS / f"{script}.js", known | given, within=4 * lasting + 60)
+        metrics, lines = send(name)
         seconds = time.monotonic() - begun
         drained = here.drained(drain) if drain else 0.0
         time.sleep(1.0)  # two more looks, so that a curve comes to its end
-    answers = [] if script == "batch" else read(lines)
+    answers = [] if batches else read(lines)
     return Offer(name, answers, lines, watch.looks, metrics, seconds, drained)
 
 

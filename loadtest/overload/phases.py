@@ -24,6 +24,8 @@ from .h2load import Offered, ask_in_turn, offer
 CALLERS_IN_TURN = 16
 """Enough to keep an api busy, and few enough for none of them to wait long."""
 PRIORITIES = ("low", "default", "high")
+NATIVE = ("LD_LIBRARY_PATH", "FONTCONFIG_FILE")
+"""Where the sandbox has put what PDFs need, if this machine has not all of it."""
 NICENESS = 5
 """Of the workers, which in production have machines of their own: they take what the api leaves."""
 
@@ -64,7 +66,7 @@ class Refusals:
 
 
 @contextmanager
-def platform(sandbox: Sandbox, *members: str, niceness: int = 0, **overrides: Any) -> Iterator[Platform]:
+def platform(sandbox: Sandbox, *members: str, **overrides: Any) -> Iterator[Platform]:
     """One api, and what else is named, without rate limits and with room for any backlog."""
     given = sandbox.addresses()
     names = ("postgres_url", "rabbitmq_url", "rabbitmq_management_url", "redis_url")
@@ -78,24 +80,25 @@ def platform(sandbox: Sandbox, *members: str, niceness: int = 0, **overrides: An
         log_level="WARNING",
     ).model_copy(update=overrides)
     upgrade(settings.postgres_url.get_secret_value())
-    running = Platform(settings, sandbox.root, port=own_ports(1)[0], apart=True)
+    native = {name: given[name] for name in NATIVE if name in given}
+    running = Platform(settings, sandbox.root, port=own_ports(1)[0], apart=True, environment=native)
     try:
         for member in ("api", *members):
             process = running.start(member).process
             if member != "api":
-                _stand_back(process.pid, niceness)
+                stand_back(process.pid)
         running.wait_ready()
         yield running
     finally:
         running.stop_all()
 
 
-def _stand_back(pid: int, niceness: int) -> None:
-    """Lower the priority of a process that leads a session: the session's too, where Linux goes by that."""
-    os.setpriority(os.PRIO_PROCESS, pid, niceness)
+def stand_back(pid: int) -> None:
+    """Lower the priority of a worker, which leads a session: the session's too, where Linux goes by that."""
+    os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
     session = Path(f"/proc/{pid}/autogroup")
     if session.exists():
-        session.write_text(str(niceness))
+        session.write_text(str(NICENESS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         say(f"sandbox in {place.home}")
         place.run("h2load")
         program = place.addresses()["H2LOAD"]
-        with phases.platform(place, "worker-webhook", niceness=phases.NICENESS, shed_load=False) as running:
+        with phases.platform(place, "worker-webhook", shed_load=False) as running:
             load = phases.Generator(program, running.url)
             usual = load.quiet()
             say(f"quiet: median {usual:.1f} ms")
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
             recovered_plain = phases.recovery(running.url, usual)
             say(f"{FACTOR} times as much, without shedding: {_line(plain)}; as usual {recovered_plain:.1f} s later")
             phases.audit(running, plain)
-        with phases.platform(place, "worker-webhook", niceness=phases.NICENESS) as running:
+        with phases.platform(place, "worker-webhook") as running:
             load = phases.Generator(program, running.url)
             load.quiet()
             shed = load.overload(rate, options.seconds)

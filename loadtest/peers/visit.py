@@ -59,7 +59,7 @@ def visit(side: Side, place: Sandbox, receiver: str, scale: Scale, run: str) -> 
 
 
 def post(side: Side, usage: Usage, scale: Scale) -> Figures:
-    command = (sys.executable, "-m", "peers.caller", ",".join(side.urls), side.body(NOOP, "{}"))
+    command = (sys.executable, "-m", "callers.in_turn", ",".join(side.urls), side.body(NOOP, "{}"))
     options = ("--callers", str(CALLERS), "--seconds", str(scale.seconds))
     before = usage.cpu()
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=True, timeout=60)

@@ -35,7 +35,7 @@ def shapes(ramp: Results, burst: Results, soak: Results) -> str:
     ]
     head = ("", "accepted", "refused (503)", "p99 of accepted", "most jobs waiting", "drained after")
     grown = ", ".join(
-        f"{name} {begin:.0f} → {end:.0f}" for name, (begin, end) in soak["memory"].items() if name != "k6"
+        f"{name} {begin:.0f} → {end:.0f}" for name, (begin, end) in soak["memory"].items() if name != "generator"
     )
     return f"{measured(ramp)}\n\n{table(head, rows)}\n\nMemory over the soak, in MB: {grown}."
 

@@ -13,6 +13,7 @@ from receiver import Receiver
 from watched import PHONE, Watched
 
 from harness import Platform
+from holdfast.domain.downstream_policy import DownstreamPolicy
 
 
 def submit_as_json(page: Page, kind: str, payload: object) -> None:
@@ -150,6 +151,7 @@ def test_a_breaker_is_forced_open_with_a_reason_and_taken_back(console: Watched,
     page.get_by_label("Why").fill("their maintenance")
     page.get_by_role("dialog").get_by_role("button", name="Send nothing there").click()
     expect(row).to_contain_text("their maintenance")
+    page.wait_for_timeout(DownstreamPolicy().fresh_ms)  # until then the worker goes by what it was told before
     submit_as_json(page, "webhook.dispatch", {"url": receiver.url, "body": 2, "secret": receiver.secret})
     heading(page, "waiting")
     page.goto(f"{console.api}/#/downstreams")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import orjson
@@ -87,8 +88,9 @@ async def filled(shedding: Shedding, count: int, **options: Any) -> list[asyncio
 
 
 def overload(shedding: Shedding) -> None:
-    """As if callbacks had been late for a while, though not so late that the limit shrinks."""
-    shedding._load.limit._lateness = LATE
+    """As if the process had worked all the time and callbacks been late, but not so late that the limit shrinks."""
+    limit = shedding._load.limit
+    limit._lateness, limit._busy, limit._looked = LATE, True, math.inf
 
 
 async def test_past_the_limit_a_submit_is_refused_unread_with_a_time_to_come_back(

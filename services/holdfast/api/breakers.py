@@ -105,7 +105,10 @@ async def read(name: Name, state: StateDep, _: Operator) -> Response:
 
 @router.put("/{name}/override", response_model=BreakerOut)
 async def override(name: Name, body: OverrideIn, state: StateDep, caller: Operator) -> Response:
-    """Force a breaker open or closed for a while, whatever it sees. It beats neither a Retry-After nor a limit."""
+    """Force a breaker open or closed for a while, whatever it sees. It beats neither a Retry-After nor a limit.
+
+    Workers that have just asked about the downstream learn of it a second later.
+    """
     breakers = state.runtime.breakers
     details = {"state": body.state.value, "ttl": body.ttl}
     entry = audit.entry(state, caller, AuditAction.BREAKER_OVERRIDE, name, body.reason, details)

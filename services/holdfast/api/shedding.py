@@ -89,7 +89,8 @@ class Load:
 
     def _turn(self, asked: float) -> None:
         self._turning = False
-        self.limit.turned(time.thread_time() - asked, time.monotonic())
+        worked = time.thread_time()
+        self.limit.turned(worked - asked, time.monotonic(), worked)
 
 
 class Shedding:

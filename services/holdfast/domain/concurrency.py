@@ -8,10 +8,11 @@ Additive increase, multiplicative decrease, as TCP does it. Two things tell that
 how long the process works between the moment when a callback is asked for and its turn in the event loop: every request
 pays it several times over, and a refusal about once, so it is kept below a millisecond whatever the requests
 themselves wait for. It is counted in time of the processor, for a process that others keep from it does not get it
-sooner by taking less. And answers that take much longer than they did at best of late wait in some other queue, which
-more requests would only make longer. A ledger that is slow for everybody, also when little is under way, is no reason
-to take less: its commits are shared. Both are averages of the last few, for a machine that is busy with something else
-makes single ones late.
+sooner by taking less. To such a process requests come in bunches, and the last of a bunch is late however few they are;
+so to one that works for less than `LITTLE` of the time lateness means nothing. And answers that take much longer than
+they did at best of late wait in some other queue, which more requests would only make longer. A ledger that is slow for
+everybody, also when little is under way, is no reason to take less: its commits are shared. Both are averages of the
+last few, for a machine that is busy with something else makes single ones late.
 
 A process whose callbacks have their turn at once has time to spare, however much is under way: most of an answer is
 waiting, for Redis, for a commit, for a confirm. Like CoDel this tells a standing queue from a passing one: what can be
@@ -35,6 +36,8 @@ LATE, SPARE = 0.0008, 0.0005
 """Seconds of work that may come before a callback, and that come at most where there is time to spare."""
 SLOW, TIMES = 0.05, 2.0
 """Answers are slow that take so many seconds, and so many times as long as at best."""
+LITTLE, WINDOW = 0.4, 0.1
+"""The share of the time that the process works at most, over so many seconds, if lateness is to mean nothing."""
 FEW = 1 / 8
 """The weight of the newest in an average."""
 SHRINK = 0.8
@@ -58,13 +61,17 @@ class ConcurrencyLimit:
     _best_before: float = math.inf
     _since: float = -math.inf
     _shrunk: float = -math.inf
+    _busy: bool = False
+    _worked: float = 0.0
+    _looked: float = -math.inf
 
     def has_room(self, weight: int, expected: int = 0) -> bool:
         """Whether a request that counts for so many may begin, when `expected` are about to.
 
         One that is alone may, whatever it counts for.
         """
-        limit = self.limit if self._lateness > SPARE else max(BURST, self.limit)
+        standing = self._busy and self._lateness > SPARE
+        limit = self.limit if standing else max(BURST, self.limit)
         taken = self.under_way + expected
         return taken == 0 or taken + weight <= limit
 
@@ -87,10 +94,13 @@ class ConcurrencyLimit:
         elif under_way >= self.limit * SHRINK:
             self.limit = min(MOST, self.limit + 1 / self.limit)
 
-    def turned(self, lateness: float, now: float) -> None:
-        """A callback had its turn after so much other work."""
+    def turned(self, lateness: float, now: float, worked: float) -> None:
+        """A callback had its turn after so much other work; so much the process has worked in all."""
         self._lateness += FEW * (lateness - self._lateness)
-        if self._lateness > LATE:
+        if now - self._looked >= WINDOW:
+            self._busy = worked - self._worked > LITTLE * (now - self._looked)
+            self._worked, self._looked = worked, now
+        if self._busy and self._lateness > LATE:
             self._shrink(now)
 
     def _shrink(self, now: float) -> None:

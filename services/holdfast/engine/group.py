@@ -1,8 +1,10 @@
 """Group commit: calls that arrive while one is under way share the next one.
 
-A lone call runs at once; under load each run carries whatever came meanwhile, so the cost of a commit is divided
-by the number of callers, and nobody waits for a timer. A run that fails on its contents (not on its dependency)
-is repeated item by item, so that one bad item fails alone.
+A lone call runs at once; under load each run carries whatever came meanwhile, so the cost of a commit is divided by the
+number of callers. What a run costs whatever it carries is most of it while it carries one or two, so a run that was
+shared is followed by the next when `ENOUGH` calls wait, or `PACE` after it began: no call waits longer than that for
+others. A run that fails on its contents (not on its dependency) is repeated item by item, so that one bad item fails
+alone.
 """
 
 from __future__ import annotations
@@ -18,6 +20,11 @@ from typing import Generic, TypeVar
 from holdfast.domain.errors import Unavailable
 from holdfast.telemetry import metrics
 from holdfast.telemetry.label_values import Shared
+
+PACE = 0.01
+"""Seconds."""
+ENOUGH = 4
+"""More save little: with four a job pays a quarter of a run."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,6 +48,7 @@ class Group(Generic[T, R]):
         self._items, self._seconds = metrics.SHARED_ITEMS.of(statement), metrics.SHARED_SECONDS.of(statement)
         self._waiting: deque[_Lot[T, R]] = deque()
         self._flushing: asyncio.Task[None] | None = None
+        self._enough: asyncio.Future[None] | None = None
 
     async def __call__(self, item: T) -> R:
         """Run `item` with its group; raise what it fails of."""
@@ -63,6 +71,8 @@ class Group(Generic[T, R]):
     def _begin(self, lot: _Lot[T, R]) -> asyncio.Future[Sequence[R | Exception]]:
         """Once started a run is not cancelled, for others share it."""
         self._waiting.append(lot)
+        if self._enough is not None and len(self._waiting) >= ENOUGH:
+            _end(self._enough)
         if self._flushing is None:
             # What many share is about none of them: its log lines and spans must not name the one that came first.
             self._flushing = asyncio.create_task(self._flush(), context=Context())
@@ -71,9 +81,25 @@ class Group(Generic[T, R]):
     async def _flush(self) -> None:
         try:
             while self._waiting:
-                await self._settle(self._next())
+                lots, began = self._next(), time.monotonic()
+                await self._settle(lots)
+                if len(lots) > 1:
+                    await self._more(began + PACE - time.monotonic())
         finally:
             self._flushing = None
+
+    async def _more(self, seconds: float) -> None:
+        """Wait until enough calls wait to share a run, but no longer than that."""
+        if seconds <= 0 or len(self._waiting) >= ENOUGH:
+            return
+        loop = asyncio.get_running_loop()
+        self._enough = loop.create_future()
+        timer = loop.call_later(seconds, _end, self._enough)
+        try:
+            await self._enough
+        finally:
+            timer.cancel()
+            self._enough = None
 
     def _next(self) -> Sequence[_Lot[T, R]]:
         """As many of the lots that wait as one run takes, and at least one."""
@@ -106,3 +132,8 @@ class Group(Generic[T, R]):
                 return [result for item in items for result in await self._results([item])]
             return [error] * len(items)
         return results
+
+
+def _end(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -49,6 +49,7 @@ class Simulation:
     _turning: bool = False
     _expected: int = 0
     _count: int = 0
+    _worked: float = 0.0
 
     def __post_init__(self) -> None:
         self._draw = random.Random(self.seed)
@@ -63,6 +64,7 @@ class Simulation:
                 self._ready.append(heapq.heappop(self._waits)[2])
             while due <= self.now:
                 self.now += READ
+                self._worked += READ
                 self._read(Request(due))
                 due += self._draw.expovariate(self.rate)
             turn, self._ready = self._ready, []
@@ -125,12 +127,14 @@ class Simulation:
 
         def turn(asked: float) -> None:
             self._turning = False
-            limit.turned(self.now - asked, self.now)
+            limit.turned(self.now - asked, self.now, self._worked)
 
         self._ready.append(lambda: self._ready.append(partial(turn, self.now)))
 
     def _work(self, seconds: float) -> None:
-        self.now += seconds * self._draw.uniform(0.7, 1.5)
+        took = seconds * self._draw.uniform(0.7, 1.5)
+        self.now += took
+        self._worked += took
 
     def _after(self, seconds: float, callback: Callable[[], None]) -> None:
         self._count += 1

@@ -5,15 +5,36 @@ from __future__ import annotations
 import pytest
 from event_loop_simulation import CAPACITY, Simulation, milliseconds
 
-from holdfast.domain.concurrency import BURST, FIRST, LATE, LEAST, LONGEST, MOST, PAUSE, SPARE, ConcurrencyLimit, Crowd
+from holdfast.domain.concurrency import (
+    BURST,
+    FIRST,
+    LATE,
+    LEAST,
+    LITTLE,
+    LONGEST,
+    MOST,
+    PAUSE,
+    SPARE,
+    WINDOW,
+    ConcurrencyLimit,
+    Crowd,
+)
 
 
 def limit_with(under_way: int, *, lateness: float) -> ConcurrencyLimit:
     """A process that has so much under way, and whose callbacks have been so late for a while."""
-    limit = ConcurrencyLimit()
+    limit = busy()
     limit.begin(under_way)
     for _ in range(100):
-        limit.turned(lateness, 0.0)
+        limit.turned(lateness, 0.0, 0.0)
+    return limit
+
+
+def busy(working: float = 1.0) -> ConcurrencyLimit:
+    """One that has worked for such a part of the time."""
+    limit = ConcurrencyLimit()
+    limit.turned(0.0, -WINDOW, 0.0)
+    limit.turned(0.0, 0.0, working * WINDOW)
     return limit
 
 
@@ -43,22 +64,33 @@ def test_what_is_alone_has_room_whatever_it_counts_for() -> None:
 
 
 def test_the_limit_shrinks_while_callbacks_are_late_but_once_for_what_is_one_cause() -> None:
-    limit = ConcurrencyLimit()
+    limit = busy()
     for _ in range(50):
-        limit.turned(LATE * 2, 5.0)
+        limit.turned(LATE * 2, 0.0, 0.0)
     assert limit.limit == pytest.approx(FIRST * 0.8)
-    limit.turned(LATE * 2, 5.0 + PAUSE * 1.01)
+    limit.turned(LATE * 2, PAUSE * 1.01, 0.0)
     assert limit.limit == pytest.approx(FIRST * 0.64)
     for _ in range(50):
-        limit.turned(0.0, 5.0)
-    limit.turned(LATE / 2, 6.0)
+        limit.turned(0.0, 0.03, 0.0)
+    limit.turned(LATE / 2, 0.09, 0.0)
     assert limit.limit == pytest.approx(FIRST * 0.64)
+
+
+def test_a_process_that_works_little_is_late_for_other_reasons_than_its_requests() -> None:
+    limit = busy(working=LITTLE * 0.9)
+    limit.begin(int(FIRST))
+    for _ in range(50):
+        limit.turned(LATE * 5, 0.0, 0.0)
+    assert limit.limit == FIRST
+    assert limit.has_room(1)
+    limit.turned(LATE * 5, WINDOW * 1.01, WINDOW)
+    assert not limit.has_room(1)
 
 
 def test_a_single_late_callback_or_slow_answer_is_no_overload() -> None:
     limit = ConcurrencyLimit()
     for second in range(100):
-        limit.turned(LATE * 5 if second % 20 == 10 else 0.0, float(second))
+        limit.turned(LATE * 5 if second % 20 == 10 else 0.0, float(second), float(second))
         limit.answered(0.1 if second % 20 == 10 else 0.005, 1, float(second))
     assert limit.limit == FIRST
 
@@ -66,7 +98,7 @@ def test_a_single_late_callback_or_slow_answer_is_no_overload() -> None:
 def test_the_limit_never_shrinks_to_nothing_and_never_grows_without_end() -> None:
     limit = ConcurrencyLimit()
     for second in range(100):
-        limit.turned(1.0, float(second))
+        limit.turned(1.0, float(second), float(second))
     assert limit.limit == LEAST
     for _ in range(100_000):
         limit.answered(0.001, 1000, 100.0)

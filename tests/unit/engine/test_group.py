@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from holdfast.domain.errors import LedgerUnavailable
-from holdfast.engine.group import Group
+from holdfast.engine.group import ENOUGH, Group
 from holdfast.telemetry.label_values import Shared
 
 
@@ -54,6 +54,32 @@ async def test_callers_that_come_during_a_run_share_the_next() -> None:
     runner.go.set()
     assert await asyncio.gather(first, *others) == [2, 4, 6, 8]
     assert runner.runs == [[1], [2, 3, 4]]
+
+
+async def test_after_a_shared_run_the_next_waits_for_enough_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.engine.group.PACE", 3600.0)
+    runner = Runner()
+    group = Group(runner, Shared.ACCEPT)
+    await asyncio.gather(group(1), group(2))
+    waiting = [asyncio.create_task(group(item)) for item in range(ENOUGH - 1)]
+    await asyncio.sleep(0.01)
+    assert runner.runs == [[1, 2]], "those who wait are too few"
+    await asyncio.gather(*waiting, group(9))
+    assert runner.runs[1:] == [[*range(ENOUGH - 1), 9]]
+
+
+async def test_and_no_longer_than_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.engine.group.PACE", 0.05)
+    runner = Runner()
+    group = Group(runner, Shared.ACCEPT)
+    await asyncio.gather(group(1), group(2))
+    waits = asyncio.create_task(group(3))
+    await asyncio.sleep(0)
+    assert runner.runs == [[1, 2]]
+    async with asyncio.timeout(5):
+        assert await waits == 6
+    assert await group(4) == 8, "nobody shared the last, so this one waits for nobody"
+    assert runner.runs[1:] == [[3], [4]]
 
 
 async def test_a_run_is_never_larger_than_the_limit() -> None:

@@ -64,7 +64,7 @@ function Limits({ breaker }) {
 
 const TITLES = { open: "Send nothing there", closed: "Let every call through", clear: "Take back what was forced" };
 const MEANING = {
-  open: "Its jobs are parked and spend no attempt, until the time is over.",
+  open: "Within a second its jobs are parked, and spend no attempt, until the time is over.",
   closed: "The breaker does not trip, whatever it sees, until the time is over.",
   clear: "The breaker goes on from where it is.",
 };
