@@ -129,6 +129,7 @@ def _visited(found: Results) -> list[tuple[str, str]]:
 
 
 def _promises() -> Iterator[list[str]]:
-    yield [TITLES[HOLDFAST], "its defaults; rate limits and shedding off, for no peer has them", "–"]
+    hosts = "its defaults, and `downstream_share` 1, for all webhooks go to one host"
+    yield [TITLES[HOLDFAST], f"{hosts}; rate limits and shedding off, as at the peers", "–"]
     for peer in PEERS:
         yield [peer.title, peer.settings, "; ".join(peer.not_guaranteed)]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-import asyncpg
 from redis.asyncio.connection import AbstractConnection
 
+from holdfast.adapters.postgres.database import Database, Row
 from holdfast.adapters.rabbitmq.message import Content
 from holdfast.adapters.rabbitmq.wire import Wire
 from holdfast.domain.topology import Route
@@ -70,7 +70,7 @@ class Trips:
     """What went over the network: each word to a service."""
 
     statements: list[str] = field(default_factory=list)
-    """To PostgreSQL, without what the driver asks when it connects."""
+    """To PostgreSQL, all of which go through `Database.all`."""
     asked: int = 0
     """To Redis, a pipeline once; without what greets a new connection."""
     messages: Counter[str] = field(default_factory=Counter)
@@ -95,21 +95,13 @@ class Trips:
 
 @contextmanager
 def trips(monkeypatch: Any) -> Iterator[Trips]:
-    """Count whatever this process says to the services. Enter it before anything is connected."""
+    """Count whatever this process says to the services."""
     seen = Trips()
-    create, send, publish = asyncpg.create_pool, AbstractConnection.send_packed_command, Wire.publish
+    query, send, publish = Database.all, AbstractConnection.send_packed_command, Wire.publish
 
-    def pool(*given: Any, init: Any = None, **options: Any) -> Any:
-        async def watched(connection: Any) -> None:
-            if init is not None:
-                await init(connection)
-            connection.add_query_logger(lambda record: note(" ".join(record.query.split())))
-
-        return create(*given, init=watched, **options)
-
-    def note(statement: str) -> None:
-        if "pg_type" not in statement and "set_config('jit'" not in statement:
-            seen.statements.append(statement)
+    async def statement(self: Database, text: str, *values: Any) -> Sequence[Row]:
+        seen.statements.append(" ".join(text.split()))
+        return await query(self, text, *values)
 
     async def command(self: Any, words: Any, *given: Any, **options: Any) -> Any:
         told = words if isinstance(words, bytes) else b"".join(words)
@@ -121,7 +113,7 @@ def trips(monkeypatch: Any) -> Iterator[Trips]:
         publish(self, route, content)
 
     with monkeypatch.context() as patched:
-        patched.setattr(asyncpg, "create_pool", pool)
+        patched.setattr(Database, "all", statement)
         patched.setattr(AbstractConnection, "send_packed_command", command)
         patched.setattr(Wire, "publish", message)
         yield seen
