@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 END = b"\r\n\r\n"
-Answered = Callable[["Exchange", bytes, float], Any]
-"""What an answer is given to: with its head, and the `time.perf_counter` at which its request was sent."""
+Answered = Callable[["Exchange", bytes, bytes, float], Any]
+"""What an answer is given to: with its head, its body, and the `time.perf_counter` at which its request was sent."""
 
 
 class Exchange(asyncio.Protocol):
@@ -33,7 +33,7 @@ class Exchange(asyncio.Protocol):
         head, end, body = self._buffer.partition(END)
         if end and len(body) >= int(LENGTH.search(head + b"\r\n")[1]):
             self._buffer = b""
-            self._answered(self, head, self._sent)
+            self._answered(self, head, body, self._sent)
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.ended.done():

@@ -66,7 +66,7 @@ async def _caller(url: str, body: str, tally: Tally) -> Exchange:
     def send(exchange: Exchange) -> None:
         exchange.send(b"%b%b-%d%b" % (prefix, name, next(numbers), suffix))
 
-    def answered(exchange: Exchange, head: bytes, sent: float) -> None:
+    def answered(exchange: Exchange, head: bytes, _: bytes, sent: float) -> None:
         now = time.perf_counter()
         tally.note(head, sent, now)
         if now < tally.until:

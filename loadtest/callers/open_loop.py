@@ -77,7 +77,7 @@ class OpenLoop:
         self._due[exchange] = due
         exchange.send(request)
 
-    def _answered(self, exchange: Exchange, head: bytes, _: float) -> None:
+    def _answered(self, exchange: Exchange, head: bytes, *_: object) -> None:
         self.lines.append((time.time(), _status(head), 1000 * (time.perf_counter() - self._due.pop(exchange))))
         self._free.append((exchange, time.perf_counter()))
 

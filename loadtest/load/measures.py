@@ -17,7 +17,7 @@ from holdfast.client.models import JobRequest
 from .answers import by_second
 from .growth import growth
 from .watch import Figures, summary
-from .world import PLAIN, Offer, World, adds_up, keep_offering, offer, world
+from .world import PLAIN, Offer, World, adds_up, keep_offering, offer, offer_batches, world
 from .world import drain as drained
 
 WEBHOOKS = {"worker-webhook": "worker-webhook"}
@@ -115,7 +115,7 @@ def drain(place: Sandbox, lasting: float) -> Figures:
 def batch(place: Sandbox, lasting: float) -> Figures:
     """Batches of a thousand: durable jobs a second. The ledger has each of them."""
     with world(place, {}) as here:
-        made = offer(here, "batch", lasting, drain=0, callers=4)
+        made = offer_batches(here, lasting, callers=4)
         taken = sum(int(count) for _, count, _ in made.lines)
         begun = min(int(at) - float(ms) for at, _, ms in made.lines) / 1000
         ended = max(int(at) for at, _, _ in made.lines) / 1000

@@ -29,14 +29,14 @@ from .watch import Figures, Watch, generators, summary
 
 SCRIPTS = Path(__file__).with_name("scripts")
 NOOP = "custom.noop"
-OPEN_LOOP = (sys.executable, "-m", "callers.open_loop")
 PLAIN: dict[str, Any] = {"kind": NOOP, "payload": {}}
 CALLERS = 300
 """The most requests without an answer at a time."""
 WAITING = """
 SELECT (SELECT count(*) FROM jobs WHERE due_at IS NULL AND state IN ('queued', 'waiting'))
-     + (SELECT count(*) FROM jobs WHERE state = 'running') AS jobs
+     + (SELECT count(*) FROM jobs WHERE lease_until IS NOT NULL) AS jobs
 """
+"""Each half by an index of its own: it is asked several times a second, of a ledger of a million jobs too."""
 ENDED = "SELECT state, count(*) AS jobs FROM jobs WHERE idempotency_key LIKE $1 GROUP BY state"
 
 
@@ -126,7 +126,7 @@ def offer(
         known = {"URL": here.running.url, "RUN": name, "NOOP": NOOP, "CALLERS": callers, "LASTING": lasting}
         return run(SCRIPTS / f"{script}.js", known | given, within=4 * lasting + 60)
 
-    return _offered(here, sent, drain, batches=script == "batch")
+    return _offered(here, sent, drain)
 
 
 def keep_offering(
@@ -137,20 +137,35 @@ def keep_offering(
     given = ("--rate", str(rate), "--seconds", str(lasting), "--callers", str(CALLERS))
 
     def sent(name: str) -> tuple[Figures, list[list[str]]]:
-        done = subprocess.run(
-            [*OPEN_LOOP, f"{here.running.url}/v1/jobs", name, *given],
-            input=json.dumps(jobs),
-            capture_output=True,
-            text=True,
-            timeout=lasting + 60,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"the callers ended with {done.returncode}: {done.stderr[-2000:]}")
-        unsent = {"dropped_iterations": {"values": {"count": int(done.stderr)}}}
-        return unsent, [line.split() for line in done.stdout.splitlines()]
+        lines, unsent = _called("open_loop", f"{here.running.url}/v1/jobs", name, *given, within=lasting, told=jobs)
+        return {"dropped_iterations": {"values": {"count": int(unsent)}}}, lines
 
     return _offered(here, sent, drain)
+
+
+def offer_batches(here: World, lasting: float, callers: int) -> Offer:
+    """Batches of a thousand, of each caller one after the other; no worker works them off."""
+    given = (json.dumps(PLAIN), "--seconds", str(lasting), "--callers", str(callers))
+
+    def sent(name: str) -> tuple[Figures, list[list[str]]]:
+        return {}, _called("batches", f"{here.running.url}/v1/jobs/batch", name, *given, within=lasting)[0]
+
+    return _offered(here, sent, 0.0, batches=True)
+
+
+def _called(module: str, *arguments: str, within: float, told: object = None) -> tuple[list[list[str]], str]:
+    """The words of each line that callers print, and what they say besides."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"callers.{module}", *arguments],
+        input=json.dumps(told),
+        capture_output=True,
+        text=True,
+        timeout=within + 60,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"the callers ended with {done.returncode}: {done.stderr[-2000:]}")
+    return [line.split() for line in done.stdout.splitlines()], done.stderr
 
 
 def _offered(

@@ -90,7 +90,7 @@ async def filled(shedding: Shedding, count: int, **options: Any) -> list[asyncio
 def overload(shedding: Shedding) -> None:
     """As if the process had worked all the time and callbacks been late, but not so late that the limit shrinks."""
     limit = shedding._load.limit
-    limit._lateness, limit._busy, limit._looked = LATE, True, math.inf
+    limit._lateness, limit._share, limit._looked = LATE, 1.0, math.inf
 
 
 async def test_past_the_limit_a_submit_is_refused_unread_with_a_time_to_come_back(

@@ -37,7 +37,8 @@ LATE, SPARE = 0.0008, 0.0005
 SLOW, TIMES = 0.05, 2.0
 """Answers are slow that take so many seconds, and so many times as long as at best."""
 LITTLE, WINDOW = 0.4, 0.1
-"""The share of the time that the process works at most, over so many seconds, if lateness is to mean nothing."""
+"""The share of the time that the process works at most if lateness is to mean nothing; it is looked at so often, in
+seconds, and each look weighs as much as all before it."""
 FEW = 1 / 8
 """The weight of the newest in an average."""
 SHRINK = 0.8
@@ -61,7 +62,7 @@ class ConcurrencyLimit:
     _best_before: float = math.inf
     _since: float = -math.inf
     _shrunk: float = -math.inf
-    _busy: bool = False
+    _share: float = 0.0
     _worked: float = 0.0
     _looked: float = -math.inf
 
@@ -70,7 +71,7 @@ class ConcurrencyLimit:
 
         One that is alone may, whatever it counts for.
         """
-        standing = self._busy and self._lateness > SPARE
+        standing = self._share > LITTLE and self._lateness > SPARE
         limit = self.limit if standing else max(BURST, self.limit)
         taken = self.under_way + expected
         return taken == 0 or taken + weight <= limit
@@ -98,9 +99,9 @@ class ConcurrencyLimit:
         """A callback had its turn after so much other work; so much the process has worked in all."""
         self._lateness += FEW * (lateness - self._lateness)
         if now - self._looked >= WINDOW:
-            self._busy = worked - self._worked > LITTLE * (now - self._looked)
+            self._share += ((worked - self._worked) / (now - self._looked) - self._share) / 2
             self._worked, self._looked = worked, now
-        if self._busy and self._lateness > LATE:
+        if self._share > LITTLE and self._lateness > LATE:
             self._shrink(now)
 
     def _shrink(self, now: float) -> None:

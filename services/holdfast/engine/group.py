@@ -2,7 +2,7 @@
 
 A lone call runs at once; under load each run carries whatever came meanwhile, so the cost of a commit is divided by the
 number of callers. What a run costs whatever it carries is most of it while it carries one or two, so a run that was
-shared is followed by the next when `ENOUGH` calls wait, or `PACE` after it began: no call waits longer than that for
+shared is followed by the next when `ENOUGH` items wait, or `PACE` after it began: no call waits longer than that for
 others. A run that fails on its contents (not on its dependency) is repeated item by item, so that one bad item fails
 alone.
 """
@@ -71,7 +71,7 @@ class Group(Generic[T, R]):
     def _begin(self, lot: _Lot[T, R]) -> asyncio.Future[Sequence[R | Exception]]:
         """Once started a run is not cancelled, for others share it."""
         self._waiting.append(lot)
-        if self._enough is not None and len(self._waiting) >= ENOUGH:
+        if self._enough is not None and self._enough_wait():
             _end(self._enough)
         if self._flushing is None:
             # What many share is about none of them: its log lines and spans must not name the one that came first.
@@ -89,8 +89,8 @@ class Group(Generic[T, R]):
             self._flushing = None
 
     async def _more(self, seconds: float) -> None:
-        """Wait until enough calls wait to share a run, but no longer than that."""
-        if seconds <= 0 or len(self._waiting) >= ENOUGH:
+        """Wait until enough items wait to share a run, but no longer than that."""
+        if seconds <= 0 or self._enough_wait():
             return
         loop = asyncio.get_running_loop()
         self._enough = loop.create_future()
@@ -100,6 +100,9 @@ class Group(Generic[T, R]):
         finally:
             timer.cancel()
             self._enough = None
+
+    def _enough_wait(self) -> bool:
+        return len(self._waiting) >= ENOUGH or sum(len(lot.items) for lot in self._waiting) >= ENOUGH
 
     def _next(self) -> Sequence[_Lot[T, R]]:
         """As many of the lots that wait as one run takes, and at least one."""

@@ -33,8 +33,8 @@ def limit_with(under_way: int, *, lateness: float) -> ConcurrencyLimit:
 def busy(working: float = 1.0) -> ConcurrencyLimit:
     """One that has worked for such a part of the time."""
     limit = ConcurrencyLimit()
-    limit.turned(0.0, -WINDOW, 0.0)
-    limit.turned(0.0, 0.0, working * WINDOW)
+    for look in range(11):
+        limit.turned(0.0, (look - 10) * WINDOW, working * look * WINDOW)
     return limit
 
 
@@ -83,7 +83,7 @@ def test_a_process_that_works_little_is_late_for_other_reasons_than_its_requests
         limit.turned(LATE * 5, 0.0, 0.0)
     assert limit.limit == FIRST
     assert limit.has_room(1)
-    limit.turned(LATE * 5, WINDOW * 1.01, WINDOW)
+    limit.turned(LATE * 5, WINDOW * 1.01, LITTLE * 9 * WINDOW + WINDOW)
     assert not limit.has_room(1)
 
 

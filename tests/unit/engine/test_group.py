@@ -68,6 +68,14 @@ async def test_after_a_shared_run_the_next_waits_for_enough_callers(monkeypatch:
     assert runner.runs[1:] == [[*range(ENOUGH - 1), 9]]
 
 
+async def test_one_call_with_many_items_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.engine.group.PACE", 3600.0)
+    group = Group(Runner(), Shared.ACCEPT)
+    await asyncio.gather(group(1), group(2))
+    async with asyncio.timeout(5):
+        assert await group.all(range(ENOUGH)) == [0, 2, 4, 6]
+
+
 async def test_and_no_longer_than_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("holdfast.engine.group.PACE", 0.05)
     runner = Runner()
