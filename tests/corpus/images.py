@@ -145,6 +145,7 @@ def _metadata_bombs() -> Iterator[Case]:
     )
     yield case("jpeg of 15 scans", SUCCEEDED, lambda: bombs.scan_bomb(1_000, 1))
     yield case("jpeg of 883 scans of 9,000 × 9,000", "TooManyScans", lambda: bombs.scan_bomb(9_000, 63))
+    yield case("jpeg whose only scan comes a thousand times", SUCCEEDED, lambda: bombs.scan_again(1_000))
     yield case(
         "jpeg of 100,000 restart markers", SUCCEEDED, lambda: seed("jpeg")[:-2] + b"\xff\xd0" * 100_000 + b"\xff\xd9"
     )

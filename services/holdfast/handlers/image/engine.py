@@ -139,7 +139,7 @@ def _opened(data: bytes, limits: Mapping[str, int]) -> _Source:
     # Not get_n_pages(), which says 1 when there are 10,000 or more.
     frames = header.get("n-pages") if name in _ANIMATED and header.get_typeof("n-pages") else 1
     _check_size(size, frames, limits)
-    if name == "jpeg":
+    if name == "jpeg" and header.get_typeof("interlaced"):
         _check_scans(data, limits)
     orientation = header.get("orientation") if header.get_typeof("orientation") else 1
     return _Source(data, name, size, header.bands, frames, orientation if frames == 1 else 1)
@@ -176,6 +176,8 @@ def _check_size(size: Size, frames: int, limits: Mapping[str, int]) -> None:
 def _check_scans(data: bytes, limits: Mapping[str, int]) -> None:
     """Each scan of a progressive JPEG walks all of its coefficients: 260 kB of scans that say nothing take a minute.
 
+    libvips calls every JPEG interlaced that may have more scans than one (`jpeg_has_multiple_scans`, which also says
+    so of a baseline JPEG whose first scan has not all components); in any other, libjpeg ends at the second.
     Entropy-coded data never holds the marker, so counting is enough (it finds those of an embedded thumbnail too).
     """
     scans = data.count(_START_OF_SCAN)
