@@ -71,7 +71,7 @@ def _summary(found: Found) -> str:
     return (
         f"Beside FastAPI + Celery + Redis in the same run, on {found['peers']['machine']}: **{enqueue[0]:.1f}×** the "
         f"accepted jobs a second over HTTP, **{noop[0]:.1f}×** the no-ops settled a second, **{webhook[0]:.1f}×** the "
-        "webhooks a second of one worker process, with guarantees that it has not. All figures, four more peers, and "
+        "webhooks a second of one worker process, with guarantees that it has not. All figures, three more peers, and "
         "what holds those that fall short: [performance](docs/performance.md).\n\n"
         "![Holdfast beside its peers](docs/images/peers.svg)"
     )
