@@ -35,9 +35,9 @@ async def seen(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Trips]:
 
 
 @pytest.fixture
-async def api(seen: Trips, settings: Settings) -> AsyncIterator[ApiRuntime]:
-    """An api's runtime, warm: connected, its statements prepared, its scripts known to Redis."""
-    async with bootstrap.api(settings) as runtime:
+async def api(seen: Trips, module_settings: Settings) -> AsyncIterator[ApiRuntime]:
+    """An api's runtime, warm: connected, statements prepared, scripts known to Redis. No worker is there but ours."""
+    async with bootstrap.api(module_settings) as runtime:
         await asyncio.gather(*(_submit(runtime) for _ in range(AT_ONCE)))  # as many connections as will be needed
         await runtime.core.dispatch.idle()
         seen.clear()
@@ -45,10 +45,10 @@ async def api(seen: Trips, settings: Settings) -> AsyncIterator[ApiRuntime]:
 
 
 @pytest.fixture
-async def execute(api: ApiRuntime, seen: Trips, settings: Settings) -> AsyncIterator[Execute]:
+async def execute(api: ApiRuntime, seen: Trips, module_settings: Settings) -> AsyncIterator[Execute]:
     """A worker's runtime, warm."""
     me = Worker("here:1", "here:1", "webhook", 8, busy=0)
-    async with bootstrap.worker(settings, me, connections=4, children=1) as running:
+    async with bootstrap.worker(module_settings, me, connections=4, children=1) as running:
         await running.execute(_ticket(await _submit(api)))
         await api.core.dispatch.idle()
         seen.clear()
