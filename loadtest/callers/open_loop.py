@@ -73,7 +73,11 @@ class OpenLoop:
         connecting.add_done_callback(self._connecting.discard)
 
     async def _connect(self, request: bytes, due: float) -> None:
-        exchange = await connected(self._url, self._answered)
+        try:
+            exchange = await connected(self._url, self._answered)
+        except OSError:
+            self.lines.append((time.time(), 0, 1000 * (time.perf_counter() - due)))
+            return
         self._due[exchange] = due
         exchange.send(request)
 

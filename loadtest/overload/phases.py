@@ -108,10 +108,9 @@ class Generator:
     program: str
     url: str
 
-    def quiet(self) -> float:
-        """The median answer in milliseconds while nothing else happens, after a warm-up."""
-        ask_in_turn(self.program, self.url, _run(), callers=CALLERS_IN_TURN, seconds=3)
-        time.sleep(1)  # the worker has the last of them to settle
+    def quiet(self, running: Platform) -> float:
+        """The median answer in milliseconds while nothing else happens, after a warm-up that has been worked off."""
+        audit(running, ask_in_turn(self.program, self.url, _run(), callers=CALLERS_IN_TURN, seconds=3))
         with httpx.Client(base_url=self.url) as api:
             return statistics.median(_answer(api) for _ in range(100))
 

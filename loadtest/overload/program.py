@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         program = place.addresses()["H2LOAD"]
         with phases.platform(place, "worker-webhook", shed_load=False) as running:
             load = phases.Generator(program, running.url)
-            usual = load.quiet()
+            usual = load.quiet(running)
             say(f"quiet: median {usual:.1f} ms")
             base = load.sustained(options.seconds / 2)
             say(f"sustained: {base.accepted_rate:.0f}/s, p99 {base.accepted.p99:.0f} ms")
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
             phases.audit(running, plain)
         with phases.platform(place, "worker-webhook") as running:
             load = phases.Generator(program, running.url)
-            load.quiet()
+            load.quiet(running)
             shed = load.overload(rate, options.seconds)
             recovered = phases.recovery(running.url, usual)
             say(f"with shedding: {_line(shed)}; as usual {recovered:.1f} s later")

@@ -22,7 +22,7 @@ from holdfast.telemetry import metrics
 from holdfast.telemetry.label_values import Shared
 
 PACE = 0.01
-"""Seconds."""
+"""Seconds from the beginning of a shared run to that of the next, at most."""
 ENOUGH = 4
 """More save little: with four a job pays a quarter of a run."""
 
