@@ -37,8 +37,15 @@ class Wire:
         return httpx.Response(int(first.split()[1]), headers=headers, content=body)  # type: ignore[arg-type]
 
 
+KERNEL = 64 * 1024
+"""Bytes of the send buffer: without a bound the kernel takes nearly 3 MB that nobody at the other end has read."""
+
+
 @contextlib.contextmanager
 def wire(platform: Platform, *, within: float = 30.0) -> Iterator[Wire]:
-    """A connection on which the api must say something within so many seconds."""
-    with socket.create_connection(("127.0.0.1", platform.port), timeout=within) as connection:
+    """A connection on which the api must say something within so many seconds; what it does not read cannot be sent."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL)
+        connection.settimeout(within)
+        connection.connect(("127.0.0.1", platform.port))
         yield Wire(connection)
