@@ -7,8 +7,17 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
+import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
+
+from holdfast.adapters.egress import AiohttpEgress
+from holdfast.ports.egress import Unreachable
+
+LOOPBACK = ("127.0.0.1/32",)
+TEN = timedelta(seconds=10)
+KIB = 1024
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -100,3 +109,9 @@ class Names(AbstractResolver):
         ]
 
     async def close(self) -> None: ...
+
+
+async def failure(egress: AiohttpEgress, url: str) -> str:
+    with pytest.raises(Unreachable) as failed:
+        await egress.get(url, limit=KIB, timeout=timedelta(seconds=3))
+    return failed.value.error

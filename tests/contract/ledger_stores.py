@@ -16,10 +16,10 @@ from holdfast.adapters.postgres.dead_letters import PostgresDeadLetters
 from holdfast.adapters.postgres.endpoints import PostgresEndpoints
 from holdfast.adapters.postgres.ledger import PostgresLedger
 from holdfast.adapters.postgres.outbox import PostgresOutbox
-from holdfast.domain.attempt import Bury, Claim, Outcome
+from holdfast.domain.attempt import Bury, Claim, Outcome, Park, Refusal, Succeeded
 from holdfast.domain.dead_letter import DeadLetter
 from holdfast.domain.envelope import Envelope
-from holdfast.domain.job import Job
+from holdfast.domain.job import Job, JobState
 from holdfast.ports.clock import SystemClock
 from holdfast.ports.dead_letters import DeadLetters
 from holdfast.ports.endpoints import Endpoints
@@ -79,6 +79,10 @@ class Stores:
     async def claimed(self, job: Job, *, lease: timedelta = LEASE, redelivered: bool = False) -> Claim:
         return granted(await self.ledger.claim(ticket_of(job, redelivered=redelivered), "w1", lease))
 
+    async def claim(self, job: Job, *, redelivered: bool = False) -> Claim | Refusal:
+        """What a second worker is told."""
+        return await self.ledger.claim(ticket_of(job, redelivered=redelivered), "w2", LEASE)
+
     async def running(self, *, lease: timedelta = LEASE, **changes: Any) -> Claim:
         return await self.claimed(await self.accepted(**changes), lease=lease)
 
@@ -87,6 +91,33 @@ class Stores:
         claim = await self.running(**changes)
         await self.ledger.settle(claim, settlement(claim, outcome))
         return claim
+
+    async def in_state(self, state: JobState) -> Job:
+        """A job in the state, reached by the ledger's own moves."""
+
+        async def settled(outcome: Outcome) -> Job:
+            return (await self.settled(outcome)).job
+
+        async def cancelled() -> Job:
+            job = await self.accepted()
+            await self.ledger.cancel(self.tenant, job.id)
+            return job
+
+        async def running() -> Job:
+            return (await self.running()).job
+
+        scenes: dict[JobState, Callable[[], Awaitable[Job]]] = {
+            JobState.SCHEDULED: lambda: self.accepted(delay=timedelta(hours=1)),
+            JobState.QUEUED: self.accepted,
+            JobState.RUNNING: running,
+            JobState.WAITING: lambda: settled(Park(timedelta(minutes=9), "busy")),
+            JobState.SUCCEEDED: lambda: settled(Succeeded({})),
+            JobState.CANCELLED: cancelled,
+            JobState.DEAD: lambda: settled(Bury(FATAL)),
+        }
+        job = await self.now(await scenes[state]())
+        assert job.state is state
+        return job
 
     async def died(self, **changes: Any) -> tuple[Job, DeadLetter]:
         """A dead job and its letter."""

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import amqp
 import pytest
 
+from egress_world import LOOPBACK
+from holdfast.adapters.egress import AiohttpEgress
 from holdfast.adapters.rabbitmq.connection import connect
 from holdfast.adapters.rabbitmq.publisher import Publisher
 from holdfast.bootstrap import topology_keeper
@@ -32,3 +34,10 @@ async def publisher(broker: Settings) -> AsyncIterator[Publisher]:
     made = Publisher(broker.rabbitmq_url.get_secret_value())
     yield made
     made.close()
+
+
+@pytest.fixture
+async def egress() -> AsyncIterator[AiohttpEgress]:
+    client = AiohttpEgress(LOOPBACK)
+    yield client
+    await client.close()
