@@ -88,6 +88,7 @@ def fresh(services: dict[str, str], folder: Path) -> Iterator[Settings]:
             rabbitmq_url=urlunsplit(amqp._replace(path=f"/{name}")),
             rabbitmq_management_url=services["HOLDFAST_RABBITMQ_MANAGEMENT_URL"],
             redis_url=services["HOLDFAST_REDIS_URL"],
+            redis_timeout=5.0,  # a process that stalls for longer takes Redis for away, and answers otherwise
             artifacts_url=f"file://{folder}",
             egress_allow=("127.0.0.0/8",),
             chromium=os.environ.get("HOLDFAST_CHROMIUM", ""),

@@ -28,6 +28,8 @@ T = TypeVar("T")
 JobCall = Callable[..., dict[str, Any]]
 """A fixture that does something with a job and returns its JSON."""
 PROGRAM = Path(sys.executable).with_name("holdfast")
+_GIVEN: set[int] = set()
+"""Ports that were given out, which their servers may not have taken yet."""
 COMMANDS = {
     "api": ["api"],
     "worker-render": ["worker", "render"],
@@ -82,10 +84,21 @@ def psql(url: URL, statement: str) -> None:
 
 
 def free_port() -> int:
-    """A port of loopback that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """A port of loopback that nothing listens on, and that this process has not been given before."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port: int = server.getsockname()[1]
+        if port not in _GIVEN:
+            _GIVEN.add(port)
+            return port
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it is there and no zombie; it may end while one looks."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @dataclass
@@ -123,7 +136,7 @@ class Member:
 
     def metrics(self) -> Samples:
         """What it tells Prometheus now."""
-        return samples(httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=10).raise_for_status().text)
+        return samples(httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=60).raise_for_status().text)
 
     def tail(self, lines: int = 30) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
@@ -174,7 +187,7 @@ class Platform:
 
     def client(self, **options: Any) -> httpx.Client:
         """An HTTP client of the api."""
-        return httpx.Client(base_url=self.url, timeout=40, **options)
+        return httpx.Client(base_url=self.url, timeout=60, **options)
 
     def for_commands(self) -> dict[str, str]:
         """The environment of a command line that talks to this platform."""

@@ -96,6 +96,8 @@ def own_ports(count: int) -> list[int]:
     found: list[int] = []
     while len(found) < count:
         port = random.SystemRandom().randrange(21_000, 31_000)
+        if port in found:
+            continue
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             found.append(port)
     return found
@@ -176,7 +178,7 @@ def serving(folder: Path, module: str, *arguments: str, answers: str) -> Iterato
     with (folder / f"{module.rpartition('.')[2]}.log").open("ab") as log:
         process = subprocess.Popen([sys.executable, "-m", module, *arguments], env=environment, stdout=log, stderr=log)
     try:
-        eventually(lambda: _answers(answers), within=20)
+        eventually(lambda: _answers(answers))
         yield
     finally:
         process.kill()
