@@ -162,7 +162,7 @@ class World:
         """See that the process died of the fault and of nothing else, and start it again."""
         victim = self.platform.members[crash.role]
         # A prefork pool notices a dead child within five seconds, and poison has to kill six.
-        eventually(lambda: victim.process.poll() is not None, within=90.0)
+        eventually(lambda: victim.process.poll() is not None, within=200.0)
         assert (self.faults / crash.role / f"{crash.point.value}.fired").exists(), victim.tail()
         assert victim.process.returncode == -signal.SIGKILL, victim.tail()
         self.start(crash.role)
@@ -225,7 +225,7 @@ class World:
         """Messages in each queue, a few seconds old; -1 where they were not counted yet."""
         vhost = self.settings.rabbitmq_url.get_secret_value().rsplit("/", 1)[1]
         base = self.settings.rabbitmq_management_url.get_secret_value()
-        queues = httpx.get(f"{base}/api/queues/{vhost}", params={"columns": "name,messages"}).json()
+        queues = httpx.get(f"{base}/api/queues/{vhost}", params={"columns": "name,messages"}, timeout=60).json()
         return {queue["name"]: queue.get("messages", -1) for queue in queues if queue.get("messages", -1)}
 
 

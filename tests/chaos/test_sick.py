@@ -19,7 +19,7 @@ from sick.run import Scale, carry_out
 from harness import Platform
 from holdfast.settings import Settings
 
-SHORT = Scale(jobs=100, rate=25.0, timeout=1.0, hold=1.0, drain=60.0)
+SHORT = Scale(jobs=100, rate=25.0, timeout=10.0, hold=1.0, drain=120.0)
 QUICK = {"webhook:*": {"open": 1.0, "ramp_step": 1.0}}
 """The breaker's periods, in seconds: a fifth of the defaults."""
 WORKERS = ("worker-webhook-1", "worker-webhook-2")
@@ -35,7 +35,8 @@ def test_a_sick_host_costs_its_own_webhooks_a_wait_and_nobody_anything_else(
         for name in WORKERS:
             platform.start(name, command="worker-webhook", worker_concurrency_webhook=8, downstreams=QUICK)
         platform.wait_ready()
-        with receiving(tmp_path, _host(), {Mode.REFUSING: _host()}) as outside:
+        healthy_host, sick_host = _hosts()
+        with receiving(tmp_path, healthy_host, {Mode.REFUSING: sick_host}) as outside:
             side = HoldfastSide(own_settings, platform.url, tmp_path)
             run = carry_out(side, outside, SHORT, Mode.REFUSING, print)
     finally:
@@ -44,6 +45,7 @@ def test_a_sick_host_costs_its_own_webhooks_a_wait_and_nobody_anything_else(
     assert not {promise.text: promise.offenders for promise in found if not promise.held}
 
 
-def _host() -> str:
-    """An address that no other test uses: what Redis remembers of a host is shared."""
-    return f"127.{random.SystemRandom().randrange(64, 128)}.{random.SystemRandom().randrange(256)}.7"
+def _hosts() -> list[str]:
+    """Two addresses that no other test uses: what Redis remembers of a host is shared."""
+    draw = random.SystemRandom()
+    return [f"127.{second}.{draw.randrange(256)}.7" for second in draw.sample(range(64, 128), 2)]

@@ -86,6 +86,13 @@ class Block(Noop):
     time_limit: ClassVar[timedelta] = timedelta(seconds=0.5)
 
 
+class Linger(Noop):
+    """Run for a while, with a lease that soon runs out."""
+
+    kind: ClassVar[str] = "test.linger"
+    time_limit: ClassVar[timedelta] = timedelta(seconds=5)
+
+
 class Flaky(Noop):
     """Fail the first attempts, or for good."""
 

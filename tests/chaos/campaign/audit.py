@@ -241,6 +241,6 @@ def queue_lengths(management: str, vhost: str) -> dict[str, int]:
     found = httpx.get(
         f"http://{parts.hostname}:{parts.port}/api/queues/{vhost}",
         auth=(parts.username or "", parts.password or ""),
-        timeout=10,
+        timeout=60,
     )
     return {queue["name"]: queue.get("messages", 0) for queue in found.raise_for_status().json()}

@@ -131,11 +131,11 @@ class Injector:
         return True
 
     @staticmethod
-    def _until(hit: Callable[[], bool], within: float = 20.0) -> bool:
+    def _until(hit: Callable[[], bool], within: float = 90.0) -> bool:
         """Try until there is a victim: the one before may still be starting."""
         end = time.monotonic() + within
         while time.monotonic() < end:
-            with contextlib.suppress(psutil.NoSuchProcess, OSError, asyncpg.PostgresError):
+            with contextlib.suppress(psutil.NoSuchProcess, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 if hit():
                     return True
             time.sleep(0.1)

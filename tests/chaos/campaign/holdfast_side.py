@@ -129,7 +129,7 @@ def campaign(sandbox: Sandbox, observer: str, scale: Scale, say: Say) -> Outcome
             orders,
             submitter.accepted,
             submitter.refused,
-            httpx.get(observer.replace("/hook", "/seen")).json(),
+            httpx.get(observer.replace("/hook", "/seen"), timeout=60).json(),
             submitter.reposts,
             afterwards,
             ledger,
@@ -174,7 +174,7 @@ def _figures(evidence: audit.Evidence, submitter: Submitter, fleet: Fleet) -> di
 
 
 def _line(started: float, submitter: Submitter, injector: Injector, observer: str) -> str:
-    count = httpx.get(observer.replace("/hook", "/count")).json()
+    count = httpx.get(observer.replace("/hook", "/count"), timeout=60).json()
     last = injector.log[-1][1].value if injector.log else "none yet"
     return (
         f"{time.monotonic() - started:4.0f} s  accepted {len(submitter.accepted):>6}/{len(submitter.orders)}  "
@@ -196,7 +196,7 @@ def _unaccounted(urls: list[str], *, patience: float) -> float | None:
     """The leader's own figure, the sum over its queues. A fresh leader needs three samples before it knows one."""
     end = time.monotonic() + patience
     while True:
-        texts = [httpx.get(f"{url}/metrics").text for url in urls]
+        texts = [httpx.get(f"{url}/metrics", timeout=60).text for url in urls]
         found = [float(value) for text in texts for value in re.findall(UNACCOUNTED, text, re.M)]
         if found or time.monotonic() > end:
             return sum(found) if found else None

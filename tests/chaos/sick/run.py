@@ -57,11 +57,11 @@ class Outside:
 
     def be(self, host: str, mode: Mode) -> None:
         """Let a host fall ill, or heal."""
-        httpx.put(f"{self._control}/mode/{host}/{mode}").raise_for_status()
+        httpx.put(f"{self._control}/mode/{host}/{mode}", timeout=30).raise_for_status()
 
     def count(self, run: str) -> dict[str, int]:
         """How many calls, how many orders taken."""
-        found: dict[str, int] = httpx.get(f"{self._control}/count/{run}").json()
+        found: dict[str, int] = httpx.get(f"{self._control}/count/{run}", timeout=30).json()
         return found
 
     def calls(self, run: str) -> list[Call]:
