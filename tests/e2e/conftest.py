@@ -45,7 +45,7 @@ def submit(api: httpx.Client) -> JobCall:
 def wait(api: httpx.Client) -> JobCall:
     """Wait until a job has ended; return its JSON."""
 
-    def until_ended(job: dict[str, Any], within: float = 30.0) -> dict[str, Any]:
+    def until_ended(job: dict[str, Any], within: float = 60.0) -> dict[str, Any]:
         left = within
         while True:
             ended: dict[str, Any] = api.get(f"/v1/jobs/{job['id']}", params={"wait": min(left, 30.0)}).json()

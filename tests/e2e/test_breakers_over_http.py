@@ -45,7 +45,7 @@ def test_a_forced_breaker_parks_the_jobs_of_its_destination_until_it_is_released
 ) -> None:
     with caller(platform, "operate") as operator:
         path = f"/v1/breakers/{destination('webhook', receiver.url)}/override"
-        assert operator.http.put(path, json=HOUR | {"state": "open", "ttl": 8}).status_code == 200
+        assert operator.http.put(path, json=HOUR | {"state": "open", "ttl": 20}).status_code == 200
         job = submit("webhook.dispatch", {"url": receiver.url, "body": {}, "secret": receiver.secret})
         first = eventually(
             lambda: api.get(job["links"]["attempts"]).json()["attempts"],
@@ -54,7 +54,7 @@ def test_a_forced_breaker_parks_the_jobs_of_its_destination_until_it_is_released
         assert "an operator has stopped the calls" in first["detail"]["parked"]
         assert receiver.received == []
         assert operator.http.delete(path).status_code == 200
-    ended = wait(job, within=60)
+    ended = wait(job, within=120)
     assert ended["state"] == "succeeded"
     assert len(receiver.received) == 1
 

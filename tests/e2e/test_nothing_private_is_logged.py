@@ -167,7 +167,8 @@ def _messages(own: Platform) -> dict[str, list[Any]]:
     vhost = quote(urlsplit(own.settings.rabbitmq_url.get_secret_value()).path[1:], safe="")
     asked = {"count": 1000, "ackmode": "ack_requeue_true", "encoding": "base64"}
     credentials = (management.username or "", management.password or "")
-    with httpx.Client(base_url=f"http://{management.hostname}:{management.port}/api", auth=credentials) as broker:
+    base = f"http://{management.hostname}:{management.port}/api"
+    with httpx.Client(base_url=base, auth=credentials, timeout=60) as broker:
         queues = [queue["name"] for queue in broker.get(f"/queues/{vhost}").json() if queue["type"] == "quorum"]
         found = {name: broker.post(f"/queues/{vhost}/{name}/get", json=asked).json() for name in queues}
     for message in (message for messages in found.values() for message in messages):

@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from harness import Platform, eventually, samples, total
+from harness import Platform, eventually, runs, samples, total
 from holdfast.settings import Settings
 
 JOBS = 40
@@ -45,23 +45,27 @@ def submit(pair: Platform, jobs: int) -> None:
     """Each on a connection of its own, so that both processes get some."""
     for _ in range(jobs):
         body = {"kind": "custom.noop", "payload": {}}
-        answer = httpx.post(f"{pair.url}/v1/jobs", json=body, headers={"Idempotency-Key": str(uuid4())}, timeout=30)
+        answer = httpx.post(f"{pair.url}/v1/jobs", json=body, headers={"Idempotency-Key": str(uuid4())}, timeout=60)
         assert answer.status_code == 202, answer.text
 
 
 def told(pair: Platform) -> set[float]:
     """What whoever answers says of the accepted jobs, asked often enough to meet both."""
-    pages = [httpx.get(f"{pair.url}/metrics", timeout=30) for _ in range(12)]
+    pages = [httpx.get(f"{pair.url}/metrics", timeout=60) for _ in range(12)]
     return {total(samples(page.raise_for_status().text), ACCEPTED, kind="custom.noop") for page in pages}
 
 
 def test_both_serve_and_any_of_them_tells_for_both(pair: Platform) -> None:
     processes = eventually(lambda: serving(pair), lambda found: len(found) == 2)
     before = [sum(process.cpu_times()[:2]) for process in processes]
-    submit(pair, JOBS)
-    assert told(pair) == {JOBS}
-    assert all(sum(it.cpu_times()[:2]) > spent for it, spent in zip(processes, before, strict=True)), "both had some"
-    page = httpx.get(f"{pair.url}/metrics").text
+    submitted = 0
+    # Processor time is told in ticks of ten milliseconds, so a few requests may not show.
+    while not all(sum(it.cpu_times()[:2]) > spent for it, spent in zip(processes, before, strict=True)):
+        assert submitted < 5 * JOBS, "one of them had none"
+        submit(pair, 5)
+        submitted += 5
+    assert told(pair) == {submitted}
+    page = httpx.get(f"{pair.url}/metrics", timeout=60).text
     assert "process_resident_memory_bytes" not in page, "of which process?"
 
 
@@ -85,9 +89,7 @@ def _ready(pair: Platform) -> bool:
 def test_they_end_with_their_supervisor(pair: Platform) -> None:
     below = pair.members["api"].children()
     assert pair.members["api"].terminate() == 0
-    eventually(
-        lambda: [it for it in below if it.is_running() and it.status() != psutil.STATUS_ZOMBIE], lambda it: not it
-    )
+    eventually(lambda: [it for it in below if runs(it)], lambda left: not left)
 
 
 def test_they_leave_the_steward_to_a_process_of_its_own(
@@ -95,7 +97,7 @@ def test_they_leave_the_steward_to_a_process_of_its_own(
 ) -> None:
     alone = Platform(module_settings.model_copy(update={"api_processes": 2}), tmp_path_factory.mktemp("refused"))
     member = alone.start("api")
-    assert member.process.wait(30) != 0
+    assert member.process.wait(120) != 0
     assert "HOLDFAST_STEWARD_IN_API=false" in member.tail()
     assert "Traceback" not in member.tail()
 
@@ -113,5 +115,5 @@ def test_what_cannot_start_says_why_and_ends(
 ) -> None:
     settings = module_settings.model_copy(update={"api_processes": 2, "steward_in_api": False} | wrong)
     member = Platform(settings, tmp_path_factory.mktemp("wrong")).start("api")
-    assert member.process.wait(60) not in {0, -signal.SIGKILL}
+    assert member.process.wait(120) not in {0, -signal.SIGKILL}
     assert advice in member.tail(100)

@@ -34,7 +34,7 @@ DATABASE = 7
 PROBES = 2
 DOWNSTREAMS = {
     "webhook:*": {
-        "least_calls": 6, "open": 10, "open_most": 10, "jitter_share": 0, "probes": PROBES,
+        "least_calls": 6, "open": 20, "open_most": 20, "jitter_share": 0, "probes": PROBES,
         "ramp_share": [0.5], "ramp_step": 0.5, "concurrency": 200,
     }
 }  # fmt: skip
@@ -96,7 +96,7 @@ def pool(
             running.start("api")
             for name in ("worker-one", "worker-two"):
                 running.start(name, command="worker-webhook")
-            running.wait_ready(within=120.0)
+            running.wait_ready()
             yield running
         finally:
             running.stop_all()
@@ -154,14 +154,14 @@ def test_what_one_worker_finds_out_stops_the_other_and_nothing_is_lost(pool: Pla
         seen = eventually(
             lambda: [attempts(client, job_id) for job_id in later],
             lambda found: all(len(one) == 1 and one[0]["state"] == "parked" for one in found),
-            within=9.0,
+            within=15.0,
         )
         assert len(host.calls) == reached, "nobody called it once it was open"
         assert len({one[0]["worker"] for one in seen}) == 2, "both workers met it"
-        assert "circuit breaker is open" in seen[0][0]["detail"]["parked"]
+        assert any("circuit breaker is open" in one[0]["detail"]["parked"] for one in seen)
         assert moves(pool, host.name) == ["open"], "one worker moved it, and one alone says so"
 
-        eventually(lambda: moves(pool, host.name)[1:], lambda seen: seen[:2] == ["half_open", "open"], within=30.0)
+        eventually(lambda: moves(pool, host.name)[1:], lambda seen: seen[:2] == ["half_open", "open"])
         probed = len(host.calls) - reached
         assert 0 < probed <= PROBES * moves(pool, host.name).count("half_open"), "only probes reach it while it is sick"
 
@@ -169,7 +169,7 @@ def test_what_one_worker_finds_out_stops_the_other_and_nothing_is_lost(pool: Pla
         done = eventually(
             lambda: [job["state"] for job in _jobs(client, first + later)],
             lambda states: set(states) == {"succeeded"},
-            within=90.0,
+            within=150.0,
             every=0.5,
         )
         assert len(done) == 46
