@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, sync_playwright
+from playwright.sync_api import Browser, Error, expect, sync_playwright
 from receiver import Receiver
 from watched import DESK, Watched
 
 from harness import Platform
 
+expect.set_options(timeout=60_000)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
@@ -40,7 +41,7 @@ def console(browser: Browser, platform: Platform) -> Iterator[Watched]:
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme="light", base_url=platform.url, locale="en"
     )
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     watched = Watched(context.new_page(), platform.url)
     try:
         yield watched

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from receiver import Receiver
 from watched import PHONE, Watched
 
-from harness import Platform
+from harness import Platform, eventually
 from holdfast.domain.downstream_policy import DownstreamPolicy
 
 
@@ -27,7 +27,7 @@ def submit_as_json(page: Page, kind: str, payload: object) -> None:
 
 def heading(page: Page, state: str) -> None:
     """Wait until the job's page says that it is in `state`."""
-    expect(page.locator("h1 .state")).to_have_text(state, timeout=60_000)
+    expect(page.locator("h1 .state")).to_have_text(state)
 
 
 def test_a_job_from_the_form_is_watched_to_its_end_and_its_artifact_opened(console: Watched) -> None:
@@ -52,7 +52,7 @@ def test_a_picture_is_uploaded_in_the_form_and_its_variant_shown(console: Watche
     page.get_by_role("button", name="Fill in the example").click()
     page.get_by_role("button", name="Edit as JSON").click()
     stored = httpx.post(
-        f"{console.api}/v1/uploads", content=picture.getvalue(), headers={"content-type": "image/jpeg"}
+        f"{console.api}/v1/uploads", content=picture.getvalue(), headers={"content-type": "image/jpeg"}, timeout=60
     ).json()
     variants = [{"name": "small", "width": 60, "format": "webp"}]
     payload = json.dumps({"source": {"upload": stored["id"]}, "variants": variants})
@@ -82,7 +82,7 @@ def test_a_failed_job_is_found_among_the_dead_letters_and_replayed(console: Watc
     expect(page.locator(".trouble")).to_contain_text("ReceiverGone")
     page.goto(f"{console.api}/#/dead-letters?error=ReceiverGone")
     row = page.locator("tr", has=page.locator(f"a[href='#/jobs/{job}']"))
-    row.get_by_role("button", name="Replay…").click(timeout=30_000)
+    row.get_by_role("button", name="Replay…").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Replay", exact=True).click()
     expect(row).to_have_count(0)
@@ -97,15 +97,15 @@ def test_many_are_counted_before_they_are_replayed(console: Watched, receiver: R
     for number in range(3):
         payload = {"url": receiver.url, "body": {"n": number}, "secret": receiver.secret}
         body = {"kind": "webhook.dispatch", "payload": payload, "tags": ["bulk"]}
-        httpx.post(f"{console.api}/v1/jobs", json=body).raise_for_status()
+        httpx.post(f"{console.api}/v1/jobs", json=body, timeout=60).raise_for_status()
     page = console.open("dead-letters?error=ReceiverGone")
-    expect(page.locator("h2:text('Letters') ~ .scroll tbody tr")).to_have_count(3, timeout=30_000)
+    expect(page.locator("h2:text('Letters') ~ .scroll tbody tr")).to_have_count(3)
     page.get_by_role("button", name="Replay all that fit…").click()
     expect(page.locator("[data-figure=matched]")).to_have_text("3")
     page.get_by_role("dialog").get_by_role("button", name="Replay 3").click()
-    expect(page.get_by_text("No open dead letter fits.")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("No open dead letter fits.")).to_be_visible()
     page.goto(f"{console.api}/#/jobs?tag=bulk&state=succeeded")
-    expect(page.locator("table.rows tbody tr")).to_have_count(3, timeout=30_000)
+    expect(page.locator("table.rows tbody tr")).to_have_count(3)
 
 
 def test_a_letter_is_dropped_with_a_reason(console: Watched) -> None:
@@ -119,7 +119,7 @@ def test_a_letter_is_dropped_with_a_reason(console: Watched) -> None:
     job = page.url.rpartition("/")[2]
     page.goto(f"{console.api}/#/dead-letters")
     row = page.locator("tr", has=page.locator(f"a[href='#/jobs/{job}']"))
-    row.get_by_role("button", name="Drop…").click(timeout=30_000)
+    row.get_by_role("button", name="Drop…").click()
     page.get_by_label("Why").fill("the source was withdrawn")
     page.get_by_role("dialog").get_by_role("button", name="Drop", exact=True).click()
     expect(row).to_have_count(0)
@@ -130,14 +130,14 @@ def test_all_that_fit_are_dropped_after_they_were_counted(console: Watched, rece
     for number in range(2):
         payload = {"url": receiver.url, "body": {"n": number}, "secret": receiver.secret}
         body = {"kind": "webhook.dispatch", "payload": payload, "tags": ["unwanted"]}
-        httpx.post(f"{console.api}/v1/jobs", json=body).raise_for_status()
+        httpx.post(f"{console.api}/v1/jobs", json=body, timeout=60).raise_for_status()
     page = console.open("dead-letters?error=ReceiverGone")
-    expect(page.locator("h2:text('Letters') ~ .scroll tbody tr")).to_have_count(2, timeout=30_000)
+    expect(page.locator("h2:text('Letters') ~ .scroll tbody tr")).to_have_count(2)
     page.get_by_role("button", name="Drop all that fit…").click()
     expect(page.locator("[data-figure=matched]")).to_have_text("2")
     page.get_by_label("Why").fill("nobody wants them")
     page.get_by_role("dialog").get_by_role("button", name="Drop 2").click()
-    expect(page.get_by_text("No open dead letter fits.")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("No open dead letter fits.")).to_be_visible()
 
 
 def test_a_breaker_is_forced_open_with_a_reason_and_taken_back(console: Watched, receiver: Receiver) -> None:
@@ -147,7 +147,7 @@ def test_a_breaker_is_forced_open_with_a_reason_and_taken_back(console: Watched,
     name = f"webhook:127.0.0.1:{receiver.url.rpartition(':')[2].partition('/')[0]}"
     page.goto(f"{console.api}/#/downstreams")
     row = page.locator(f"[data-breaker='{name}']")
-    row.get_by_role("button", name="Force open…").click(timeout=30_000)
+    row.get_by_role("button", name="Force open…").click()
     page.get_by_label("Why").fill("their maintenance")
     page.get_by_role("dialog").get_by_role("button", name="Send nothing there").click()
     expect(row).to_contain_text("their maintenance")
@@ -163,16 +163,20 @@ def test_a_breaker_is_forced_open_with_a_reason_and_taken_back(console: Watched,
 def test_the_overview_is_live(console: Watched) -> None:
     page = console.open()
     expect(page.locator(".mode")).to_have_text("live")
-    submit_as_json(page, "pdf.render", {"html": "<p>live</p>"})
-    heading(page, "succeeded")
-    page.goto(f"{console.api}/#/")
-    expect(page.get_by_role("link", name="pdf.render")).to_be_visible(timeout=15_000)
+
+    def shown() -> bool:
+        """What was done is shown for ten seconds, which a busy machine may let pass, so there is always more of it."""
+        body = {"kind": "pdf.render", "payload": {"html": "<p>live</p>"}}
+        httpx.post(f"{console.api}/v1/jobs", json=body, timeout=60).raise_for_status()
+        return page.get_by_role("link", name="pdf.render").is_visible()
+
+    eventually(shown, every=2.0)
 
 
 def test_without_a_websocket_it_asks(console: Watched) -> None:
     console.page.route_web_socket(re.compile("/ws/stats"), lambda socket: socket.close(code=1013))
     page = console.open()
-    expect(page.locator(".mode")).to_have_text("asking every 2 s", timeout=15_000)
+    expect(page.locator(".mode")).to_have_text("asking every 2 s")
     expect(page.locator("[data-figure=succeeded]")).to_be_visible()
 
 
@@ -202,7 +206,7 @@ def test_no_page_is_wider_than_a_phone(console: Watched) -> None:
 
 
 def test_the_page_itself_may_load_nothing_from_elsewhere(platform: Platform) -> None:
-    answer = httpx.get(f"{platform.url}/")
+    answer = httpx.get(f"{platform.url}/", timeout=60)
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import free_port
+from harness import eventually, free_port
 
 SCRIPT = Path(__file__).resolve().parents[2] / "infra" / "healthcheck"
 
@@ -51,9 +51,13 @@ def check(**environment: object) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+def well(seen: tuple[int, str]) -> bool:
+    return seen[0] == 0
+
+
 def test_an_api_is_well_while_it_answers_even_when_a_dependency_is_away(server: Answers) -> None:
     server.well = {"/healthz"}
-    assert check(HOLDFAST_API_PORT=server.server_port)[0] == 0
+    eventually(lambda: check(HOLDFAST_API_PORT=server.server_port), well)
 
 
 def test_a_worker_is_well_once_it_consumes(server: Answers) -> None:
@@ -61,7 +65,7 @@ def test_a_worker_is_well_once_it_consumes(server: Answers) -> None:
     code, words = check(HOLDFAST_METRICS_PORT=server.server_port)
     assert code == 1 and "503" in words
     server.well = {"/healthz", "/readyz"}
-    assert check(HOLDFAST_METRICS_PORT=server.server_port)[0] == 0
+    eventually(lambda: check(HOLDFAST_METRICS_PORT=server.server_port), well)
 
 
 def test_silence_is_told_with_its_reason() -> None:

@@ -28,6 +28,12 @@ def seconds(pytestconfig: pytest.Config) -> float:
 
 
 @pytest.fixture
+def endless(seconds: float) -> bool:
+    """Whether nothing but the time ends it; the suite's runs are to try the same on a fast machine as on a slow one."""
+    return seconds != SECONDS
+
+
+@pytest.fixture
 def fuzz_seed(pytestconfig: pytest.Config) -> int:
     """Where its random numbers begin."""
     given: int = pytestconfig.getoption("--seed", default=SEED)

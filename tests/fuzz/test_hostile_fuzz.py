@@ -41,12 +41,19 @@ async def a_document(world: HostileWorld, chance: random.Random) -> tuple[bytes,
 
 
 @pytest.mark.parametrize(
-    ("run", "typed"),
-    [(a_picture, ANYWHERE | PICTURES | {"EncodingFailed"}), (a_document, ANYWHERE | {"LayoutFailed"})],
+    ("run", "typed", "most"),
+    [(a_picture, ANYWHERE | PICTURES | {"EncodingFailed"}, 600), (a_document, ANYWHERE | {"LayoutFailed"}, 75)],
     ids=["pictures", "documents"],
 )
 async def test_random_input_has_a_typed_outcome_and_leaves_nothing(
-    run: Run, typed: set[str], seconds: float, fuzz_seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    typed: set[str],
+    most: int,
+    seconds: float,
+    endless: bool,
+    fuzz_seed: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     DIALS.seen.clear()
@@ -54,7 +61,7 @@ async def test_random_input_has_a_typed_outcome_and_leaves_nothing(
     isolation = SubprocessIsolation(max_children=1)
     world = HostileWorld(isolation, tmp_path)
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end and (endless or seen.total() < most):
         number = seen.total()
         data, outcome = await run(world, random.Random(f"{fuzz_seed} {number}"))
         if outcome not in typed or not await world.alive():
@@ -68,7 +75,8 @@ async def test_random_input_has_a_typed_outcome_and_leaves_nothing(
     print(f"\n{seen.total()} inputs: {dict(seen.most_common())}")
     left = Traces.now()
     assert left.descriptors <= before.descriptors, "what earlier tests had open may have been closed meanwhile"
-    assert (left.children, left.folders) == (before.children, before.folders)
+    assert left.children <= before.children, "and what they had started may have ended"
+    assert left.folders == before.folders
     assert DIALS.seen == []
     assert peak_of_children() < LIMITS.image_memory
     assert seen.total() > 1

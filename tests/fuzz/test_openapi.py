@@ -6,6 +6,7 @@ what it accepts.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from uuid import uuid4
 
@@ -74,7 +75,11 @@ def test_an_operation_answers_as_its_document_says(
             case.path_parameters |= {name: it for name, it in things.items() if name in case.path_parameters}
         if "wait" in (case.query or {}):
             case.query["wait"] = 0
-        case.call_and_validate(base_url=platform.url, checks=CHECKS, timeout=30)
+        answer = case.call(base_url=platform.url, timeout=60)
+        if answer.status_code == 503:  # something did not answer in time; Redis is left alone for a second then
+            time.sleep(1.5)
+            answer = case.call(base_url=platform.url, timeout=60)
+        case.validate_response(answer, checks=CHECKS)
 
     check()
 
@@ -89,7 +94,7 @@ def test_the_checks_find_an_answer_that_is_not_documented(platform: Platform) ->
 
 
 def test_every_operation_tells_which_problems_it_may_answer_with(platform: Platform) -> None:
-    document: dict[str, Any] = httpx.get(f"{platform.url}/openapi.json").json()
+    document: dict[str, Any] = httpx.get(f"{platform.url}/openapi.json", timeout=60).json()
     for path, item in document["paths"].items():
         for method, operation in item.items():
             told = {status for status in operation["responses"] if status >= "400"}
