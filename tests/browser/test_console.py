@@ -156,8 +156,11 @@ def test_a_breaker_is_forced_open_with_a_reason_and_taken_back(console: Watched,
     heading(page, "waiting")
     page.goto(f"{console.api}/#/downstreams")
     row.get_by_role("button", name="Take back…").click()
+    page.get_by_label("Why").fill("they are back & well")
     page.get_by_role("dialog").get_by_role("button", name="Take back").click()
     expect(row.get_by_role("button", name="Force open…")).to_be_visible()
+    said = httpx.get(f"{console.api}/v1/audit", params={"target": name}, timeout=60).json()["entries"]
+    assert [entry["reason"] for entry in said] == ["they are back & well", "their maintenance"]
 
 
 def test_the_overview_is_live(console: Watched) -> None:

@@ -74,9 +74,10 @@ function Force({ doing, onDone, onClose }) {
   const [problem, complain] = useState(null);
   const act = async (form) => {
     const path = `/v1/breakers/${encodeURIComponent(breaker.name)}/override`;
+    const reason = form.get("reason");
     try {
-      if (what === "clear") await call("DELETE", path);
-      else await call("PUT", path, { state: what, ttl: Number(form.get("minutes")) * 60, reason: form.get("reason") });
+      if (what === "clear") await call("DELETE", `${path}?${new URLSearchParams({ reason })}`);
+      else await call("PUT", path, { state: what, ttl: Number(form.get("minutes")) * 60, reason });
       onDone();
     } catch (refused) {
       complain(refused);
@@ -85,7 +86,7 @@ function Force({ doing, onDone, onClose }) {
   return html`<${Dialog} title=${TITLES[what]} action=${TITLES[what]} danger=${what === "open"} onDo=${act} onClose=${onClose}>
     <${Trouble} problem=${problem} />
     <p><code>${breaker.name}</code>: ${MEANING[what]}</p>
-    ${what !== "clear" && html`<label>For, minutes <input name="minutes" type="number" min="1" max="10080" value="30" required /></label>
-      <label>Why <input name="reason" required maxlength="500" /></label>`}
+    ${what !== "clear" && html`<label>For, minutes <input name="minutes" type="number" min="1" max="10080" value="30" required /></label>`}
+    <label>Why <input name="reason" required maxlength="500" /></label>
   <//>`;
 }
