@@ -77,6 +77,7 @@ def fresh(services: dict[str, str], folder: Path) -> Iterator[Settings]:
     broker = httpx.Client(
         base_url=f"http://{management.hostname}:{management.port}/api",
         auth=(management.username or "", management.password or ""),
+        timeout=120,  # a virtual host with many queues goes slowly
     )
     psql(url, f'CREATE DATABASE "{name}"')
     broker.put(f"/vhosts/{name}").raise_for_status()

@@ -182,4 +182,4 @@ async def test_redis_tells_the_time_in_production(link: RedisLink) -> None:
     store = RedisBreakers(link, Policies(), prefix=f"test-{id(link)}:")
     verdict = await store.admit("webhook:x", Ask("a:1", "l", 0))
     seconds, _ = await link.redis.time()
-    assert abs(verdict.now / 1000 - int(seconds)) < 5
+    assert abs(verdict.now / 1000 - int(seconds)) < 60

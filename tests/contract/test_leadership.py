@@ -18,15 +18,22 @@ WHERE datname = current_database())"
 
 
 @pytest.fixture
-async def contenders(settings: Settings) -> AsyncIterator[tuple[PostgresLeadership, PostgresLeadership]]:
+async def contenders(
+    settings: Settings, database: Database
+) -> AsyncIterator[tuple[PostgresLeadership, PostgresLeadership]]:
     url = settings.postgres_url.get_secret_value()
     pair = PostgresLeadership(url), PostgresLeadership(url)
+
+    async def free() -> bool:
+        return not await database.all(HOLDER)
+
+    await eventually(free, "the lock of the test before is free")
     yield pair
     for contender in pair:
         await contender.release()
 
 
-async def eventually(look: Callable[[], Awaitable[bool]], what: str, within: float = 5.0) -> None:
+async def eventually(look: Callable[[], Awaitable[bool]], what: str, within: float = 60.0) -> None:
     end = asyncio.get_running_loop().time() + within
     while not await look():
         assert asyncio.get_running_loop().time() < end, f"not within {within:g} s: {what}"

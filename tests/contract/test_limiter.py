@@ -71,10 +71,10 @@ async def test_of_many_that_ask_at_once_no_more_get_through_than_there_are_token
 
 
 async def test_a_bucket_fills_again(limiter: Limiter, subject: str) -> None:
-    rate = Rate(50.0, 5)
+    rate = Rate(1.0, 5)
     await limiter.take(subject, rate, 5)
     wait = (await limiter.take(subject, rate, 5)).wait
-    assert 0 < wait <= 0.1
+    assert 0 < wait <= 5
     await eventually(lambda: granted(limiter.take(subject, rate, 1)))
 
 
@@ -82,7 +82,7 @@ async def granted(taking: Awaitable[object]) -> bool:
     return bool((await taking).granted)  # type: ignore[attr-defined]
 
 
-async def eventually(look: Callable[[], Awaitable[bool]], within: float = 5.0) -> None:
+async def eventually(look: Callable[[], Awaitable[bool]], within: float = 60.0) -> None:
     end = time.monotonic() + within
     while not await look():
         assert time.monotonic() < end, f"not within {within:g} s"
@@ -137,9 +137,10 @@ async def test_what_a_process_does_not_spend_it_forgets_and_never_spends_late(
     rate = Rate(0.01, 100)
     block = Rate(100.0, 100)
     await limiter.take(subject, block, 1)  # takes ten, spends one
+    await links[0].redis.persist(module.PREFIX + subject)  # a bucket that is soon full again is soon forgotten
     now += module.HOLD * 1.01
     grant = await limiter.take(subject, rate, 100)
-    assert 90 <= grant.granted < 100, "nine of the first block are lost, and one was spent"
+    assert grant.granted == 90, "nine of the first block are lost, and one was spent"
 
 
 async def test_without_redis_each_process_has_its_fair_share_and_then_the_common_bucket_again(
@@ -171,6 +172,6 @@ async def silence(command: Awaitable[object]) -> object:
 
 
 async def test_a_bucket_that_is_full_again_is_not_kept(links: list[RedisLink], subject: str) -> None:
-    await RedisLimiter(links[0], "one").take(subject, Rate(100.0, 10), 10)
+    await RedisLimiter(links[0], "one").take(subject, Rate(10.0, 100), 100)
     left = await links[0].redis.pttl(module.PREFIX + subject)
-    assert 0 < left <= 1200
+    assert 0 < left <= 11_000
