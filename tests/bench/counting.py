@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -28,12 +29,15 @@ class Instructions:
         self.count = 0
 
     def __enter__(self) -> Instructions:
+        gc.collect()
+        gc.disable()  # whose finalizers would be counted too, now and then
         self._before = sys.gettrace()
         sys.settrace(self._trace)
         return self
 
     def __exit__(self, *_: object) -> None:
         sys.settrace(self._before)
+        gc.enable()
 
     def _trace(self, frame: FrameType, event: str, _: Any) -> Any:
         if event == "call":

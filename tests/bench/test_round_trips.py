@@ -45,8 +45,11 @@ async def api(seen: Trips, module_settings: Settings) -> AsyncIterator[ApiRuntim
 
 
 @pytest.fixture
-async def execute(api: ApiRuntime, seen: Trips, module_settings: Settings) -> AsyncIterator[Execute]:
-    """A worker's runtime, warm."""
+async def execute(
+    api: ApiRuntime, seen: Trips, module_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Execute]:
+    """A worker's runtime, warm; its heart does not beat meanwhile."""
+    monkeypatch.setattr("holdfast.engine.downstreams.BEAT", 3600.0)
     me = Worker("here:1", "here:1", "webhook", 8, busy=0)
     async with bootstrap.worker(module_settings, me, connections=4, children=1) as running:
         await running.execute(_ticket(await _submit(api)))
@@ -71,9 +74,9 @@ async def test_jobs_that_come_together_share_their_statements(api: ApiRuntime, s
     await asyncio.gather(*(_submit(api) for _ in range(AT_ONCE)))
     await api.core.dispatch.idle()
 
-    assert len(seen.writes) <= 8, "of either kind one for the first, and one or a few for the others"
+    assert len(seen.writes) <= AT_ONCE // 3, "not two for each; in how many lots RabbitMQ confirms is its own affair"
     assert not seen.reads
-    assert seen.asked <= 8
+    assert seen.asked <= AT_ONCE // 3
     assert sum(seen.messages.values()) == AT_ONCE
 
 
@@ -137,7 +140,7 @@ async def test_attempts_that_run_together_share_their_statements(
     done = await asyncio.gather(*(execute.execute(_ticket(job)) for job in jobs))
 
     assert set(done) == {Disposition.ACK}
-    assert len(seen.writes) <= AT_ONCE // 10
+    assert len(seen.writes) <= AT_ONCE // 3, "not two for each"
     assert not seen.reads
     assert not seen.messages
 

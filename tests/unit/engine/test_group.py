@@ -32,7 +32,7 @@ class Runner:
 
 
 async def under_way(runner: Runner, count: int = 1) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         while len(runner.runs) < count:
             await asyncio.sleep(0)
 

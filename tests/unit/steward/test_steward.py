@@ -61,10 +61,10 @@ def lock() -> Lock:
 
 async def until(condition: Callable[[], bool], what: str) -> None:
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0.001)
-    assert condition(), f"not within 3 s: {what}"
+    assert condition(), f"not within 60 s: {what}"
 
 
 @contextlib.asynccontextmanager
