@@ -31,7 +31,7 @@ def channel(broker: Settings) -> Iterator[amqp.Channel]:
 
 @pytest.fixture
 async def publisher(broker: Settings) -> AsyncIterator[Publisher]:
-    made = Publisher(broker.rabbitmq_url.get_secret_value())
+    made = Publisher(broker.rabbitmq_url.get_secret_value(), timeout=60.0)
     yield made
     made.close()
 

@@ -57,7 +57,7 @@ def post(platform: Platform, url: str, key: str | None = None) -> httpx.Response
 
 def metrics(platform: Platform) -> dict[str, float]:
     """Every sample of `/metrics`, as `name{a=b}`."""
-    text = httpx.get(f"{platform.url}/metrics").text
+    text = httpx.get(f"{platform.url}/metrics", timeout=60).text
     return {
         sample.name + "".join(f"{{{name}={value}}}" for name, value in sorted(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -140,8 +140,8 @@ def test_a_redis_that_forgot_everything_makes_no_second_job(alone: Platform, rec
 
 
 def test_the_doctor_finds_a_running_platform_well_and_names_what_is_down(alone: Platform) -> None:
-    well = run(alone, "doctor", "--json")
-    assert well.returncode == 0, well.stdout + well.stderr
+    # Once the api has been elected steward, and has declared the queues.
+    well = eventually(lambda: run(alone, "doctor", "--json"), lambda done: done.returncode == 0, within=120)
     found = verdicts(well)
     assert found.pop("consumers") == "warn", "no worker runs"
     assert set(found.values()) == {"ok"}

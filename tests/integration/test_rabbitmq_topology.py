@@ -30,7 +30,7 @@ def drain(channel: amqp.Channel, queue: str) -> list[amqp.Message]:
     return found
 
 
-def take(channel: amqp.Channel, queue: str, within: float = 10.0) -> amqp.Message:
+def take(channel: amqp.Channel, queue: str, within: float = 60.0) -> amqp.Message:
     """The next message of a queue, left unacknowledged."""
     return eventually(lambda: channel.basic_get(queue), lambda message: message is not None, within=within)
 
