@@ -157,7 +157,7 @@ attempt(() => {
 attempt(() => { link({href: '#here', ping: 'http://HOST/ping'}); document.body.lastChild.click(); });
 attempt(() => new FontFace('x', 'url(http://HOST/font)').load());
 attempt(() => CSS.paintWorklet && CSS.paintWorklet.addModule('http://HOST/worklet'));
-const patience = new Promise(done => setTimeout(done, 1000));
+const patience = new Promise(done => setTimeout(done, 5000));
 Promise.race([Promise.allSettled(tried), patience]).then(() => setTimeout(() => { window.holdfastReady = true; }, 500));
 </script>the end of the page"""
 

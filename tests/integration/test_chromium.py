@@ -62,11 +62,11 @@ async def well(browser: ChromiumBrowser) -> bool:
 
 
 async def under_way(browser: ChromiumBrowser, asked: WebPage) -> tuple[asyncio.Task[Printed], list[psutil.Process]]:
-    """A page that is being worked on, and the processes that do."""
+    """A page whose script has run for a while, and the processes that work on it."""
     task = asyncio.create_task(show(browser, asked, seconds=60))
-    while browser.pid is None or not renderers(browser.pid):
+    while browser.pid is None or busiest(browser.pid) < 0.5:  # seconds; a page without a script takes a tenth
+        assert not task.done(), task
         await asyncio.sleep(0.02)
-    await asyncio.sleep(0.2)
     return task, below(browser.pid)
 
 
@@ -77,6 +77,16 @@ def renderers(pid: int) -> list[psutil.Process]:
             if "--type=renderer" in process.cmdline():
                 found.append(process)
     return found
+
+
+def busiest(pid: int) -> float:
+    """The processor time of the renderer that took most, in seconds."""
+    most = 0.0
+    for process in renderers(pid):
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            most = max(most, times.user + times.system)
+    return most
 
 
 # What it prints
@@ -283,11 +293,10 @@ async def test_neither_process_nor_folder_outlives_a_worker_that_is_killed(tmp_p
             asked, nothing, timeout=timedelta(seconds=60), memory=1 << 30, most_bytes=1))
     """)
     with subprocess.Popen([sys.executable, "-c", script], env=os.environ | {"TMPDIR": str(tmp_path)}) as worker:  # noqa: ASYNC220
-        processes = eventually(
-            lambda: below(worker.pid), lambda found: any("--type=renderer" in p.cmdline() for p in found)
-        )
+        eventually(lambda: renderers(worker.pid))
+        processes = below(worker.pid)
         worker.kill()
-    eventually(lambda: [*left_of(processes[1:]), *tmp_path.iterdir()], lambda left: not left, within=10)
+    eventually(lambda: [*left_of(processes[1:]), *tmp_path.iterdir()], lambda left: not left)
 
 
 async def test_its_folder_goes_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
