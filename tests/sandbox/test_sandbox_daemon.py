@@ -32,7 +32,7 @@ def run(script: str) -> Command:
 
 
 def wait_for_log(daemon: Daemon, text: str) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while text not in daemon.log_tail():
         assert time.monotonic() < deadline, f"log holds {daemon.log_tail()!r}"
         time.sleep(0.02)

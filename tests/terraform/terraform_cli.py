@@ -94,7 +94,7 @@ class Terraform:
                     raise Absent(f"there is neither a plugin mirror nor a registry: {failed}") from failed
                 raise
 
-    def run(self, *arguments: str, timeout: float = 600, codes: Sequence[int] = (0,)) -> str:
+    def run(self, *arguments: str, timeout: float = 1500, codes: Sequence[int] = (0,)) -> str:
         """What it wrote; raises Failed on any exit code but `codes`."""
         plain = () if arguments[0] == "state" else ("-no-color",)
         argv = [self.program, arguments[0], *plain, *arguments[1:]]
