@@ -42,14 +42,13 @@ _START_OF_SCAN = b"\xff\xda"
 _SIDEWAYS = (5, 6, 7, 8)
 """The Exif orientations with width and height exchanged."""
 _CUT_SHORT = re.compile(
-    r"premature|truncat|unexpected end|end of (file|stream|image)|not enough|eof|corrupt.*data", re.I
+    "premature|truncat|unexpected end|end of (file|stream|image)|not enough|eof|corrupt.*data", re.I
 )
 _NO_MEMORY = re.compile(
-    r"(out of|insufficient) memory|memory (error|alloc)|allocat|bufferpool|unable to encode|creating thread", re.I
+    "(out of|insufficient) memory|memory (error|alloc)|allocat|bufferpool|unable to encode|creating thread", re.I
 )
-"""libvips and its codecs have a dozen ways to say that malloc failed, and no error code for it. (`unable to encode`
-is all that WebP says; the other reason it might have, a side too long, is ruled out before. A thread cannot be made
-when there is no room for its stack.)"""
+"""libvips and its codecs have a dozen ways to say that malloc failed, and no error code for it. (`unable to encode` is
+all that WebP says; its other reason, a side too long, is ruled out before. A thread is not made without a stack.)"""
 _LONGEST_SIDE = {"webp": 16_383, "avif": 16_384, "jpeg": 65_500, "gif": 65_535, "png": 1_000_000}
 _NOISE = ("unable to ", "wbuffer_write", "system error")
 
