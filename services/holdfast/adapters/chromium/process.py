@@ -24,10 +24,10 @@ import psutil
 
 from holdfast.adapters.chromium.devtools import DevTools
 from holdfast.adapters.chromium.flags import command
+from holdfast.adapters.output import Output
 
 _GRACE = 5.0
 """Seconds that the supervisor has to kill and reap the browser."""
-_KEPT_OUTPUT = 8 * 1024
 _HANDED_DOWN = re.compile(r"PATH|LANG|LANGUAGE|LC_.*|TZ|PYTHONPATH|PYTHONHOME|LD_LIBRARY_PATH|FONTCONFIG_.*")
 """The environment that Chromium gets. Not ours: it holds passwords."""
 
@@ -40,9 +40,8 @@ class Chromium:
         self.jobs = 0
         self._before = 0.0
         self._supervisor, self._folder = supervisor, folder
-        self._output = bytearray()
+        self._output = Output(supervisor)
         self._loop = asyncio.get_running_loop()
-        self._watch_output()
 
     @classmethod
     async def start(cls, program: str, memory: int) -> Chromium:
@@ -61,8 +60,7 @@ class Chromium:
     @property
     def last_words(self) -> str:
         """The end of what it wrote to its standard output and error."""
-        self._read_output()
-        return bytes(self._output[-2000:]).decode(errors="replace")
+        return self._output.evidence()
 
     @property
     def apart(self) -> bool:
@@ -129,29 +127,8 @@ class Chromium:
             os.close(pidfd)
         return self._supervisor.poll() is not None
 
-    def _watch_output(self) -> None:
-        output = self._supervisor.stdout
-        assert output is not None  # noqa: S101 (it is a pipe)
-        os.set_blocking(output.fileno(), False)
-        self._loop.add_reader(output.fileno(), self._read_output)
-
-    def _read_output(self) -> None:
-        """Take what is there and keep the end of it; Chromium must never wait for us to read its warnings."""
-        output = self._supervisor.stdout
-        if output is None or output.closed:
-            return
-        with suppress(BlockingIOError):
-            while chunk := os.read(output.fileno(), 65536):
-                self._output += chunk
-                del self._output[:-_KEPT_OUTPUT]
-            self._loop.remove_reader(output.fileno())
-
     def _let_go(self) -> None:
-        output = self._supervisor.stdout
-        if output is not None and not output.closed:
-            with suppress(RuntimeError):  # the loop is closed already
-                self._loop.remove_reader(output.fileno())
-            output.close()
+        self._output.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

@@ -26,9 +26,9 @@ import psutil
 
 from holdfast.adapters.isolation import frames
 from holdfast.adapters.isolation.folders import Folder
+from holdfast.adapters.output import Output
 from holdfast.ports.isolation import CrashCause, IsolatedCrash
 
-_KEPT_OUTPUT = 8 * 1024
 _SLACK = 64 * 1024
 """Bytes that an answer may have past its limit: those that report an error count on it."""
 _HANDED_DOWN = re.compile(
@@ -50,7 +50,6 @@ class Child:
         self.resident = 0
         self._loop = asyncio.get_running_loop()
         self._folder = Folder()
-        self._output = bytearray()
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -71,7 +70,7 @@ class Child:
                 start_new_session=True,
             )
         self._socket.setblocking(False)
-        self._watch_output()
+        self._output = Output(self._process)
 
     @property
     def pid(self) -> int:
@@ -153,10 +152,8 @@ class Child:
         await self._until_dead(2.0)
         self.kill()  # what it may have started; before the reaping, while the group's number is still its own
         await self._reaped(5.0)
-        self._read_output()
-        words, code = bytes(self._output), self._process.returncode or 0
-        evidence = words[-2000:].decode(errors="replace")
-        if _NO_MEMORY.search(words):
+        evidence, code = self._output.evidence(), self._process.returncode or 0
+        if _NO_MEMORY.search(self._output.end()):
             return out_of_memory(memory, evidence)
         if code >= 0:
             return IsolatedCrash(f"the process quit (status {code})", cause=CrashCause.SIGNAL, evidence=evidence)
@@ -179,29 +176,8 @@ class Child:
         with suppress(ChildProcessError):
             await until(lambda: os.waitid(os.P_PID, self._process.pid, flags) is not None, seconds)
 
-    def _watch_output(self) -> None:
-        output = self._process.stdout
-        assert output is not None  # noqa: S101 (it is a pipe)
-        os.set_blocking(output.fileno(), False)
-        self._loop.add_reader(output.fileno(), self._read_output)
-
-    def _read_output(self) -> None:
-        """Take what is there and keep the end of it; a child must never wait for us to read its warnings."""
-        output = self._process.stdout
-        if output is None or output.closed:
-            return
-        with suppress(BlockingIOError):
-            while chunk := os.read(output.fileno(), 65536):
-                self._output += chunk
-                del self._output[:-_KEPT_OUTPUT]
-            self._loop.remove_reader(output.fileno())
-
     def _let_go(self) -> None:
-        output = self._process.stdout
-        if output is not None and not output.closed:
-            with suppress(RuntimeError):  # the loop is closed already
-                self._loop.remove_reader(output.fileno())
-            output.close()
+        self._output.close()
         self._socket.close()
         self._folder.remove()
 
