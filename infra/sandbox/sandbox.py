@@ -23,6 +23,9 @@ from .services import SERVICES, Epmd, Place, RabbitMQ, Service
 from .services.base import daemon_of
 from .services.prometheus import address_of, write_targets
 
+_SCRAPED = {"rabbitmq": "HOLDFAST_RABBITMQ_PROMETHEUS_URL", "prometheus": "HOLDFAST_PROMETHEUS_URL"}
+"""What Prometheus scrapes, and which of its addresses has the metrics."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -68,9 +71,11 @@ class Sandbox:
         if own:
             services = self._services(own)
             self._choose_ports(services)
-            if "prometheus" in own:
-                self._write_targets(own, given)
             self._start_all(services)
+        if "prometheus" in own:
+            for service in _SCRAPED:
+                ours = own_addresses(service, self.home, self.ports) if service in own else given.get(service, {})
+                self._write_target(service, ours)
         remember(self.home, self.ports, Chosen(own, given, DEBIAN))
 
     def down(self) -> None:
@@ -93,7 +98,10 @@ class Sandbox:
         services = self._services([name])
         self._choose_ports(services)
         self._start_all(services)
-        envfile.update(self.home.env_file, own_addresses(name, self.home, self.ports))
+        addresses = own_addresses(name, self.home, self.ports)
+        if name in _SCRAPED:
+            self._write_target(name, addresses)
+        envfile.update(self.home.env_file, addresses)
 
     def stop(self, name: str) -> None:
         """Stop one service gracefully."""
@@ -133,12 +141,10 @@ class Sandbox:
                 for listener in service.listeners:
                     self.ports.choose(listener)
 
-    def _write_targets(self, own: list[str], given: Mapping[str, Mapping[str, str]]) -> None:
-        metrics = given.get("rabbitmq", {}).get("HOLDFAST_RABBITMQ_PROMETHEUS_URL")
-        if "rabbitmq" in own:
-            metrics = own_addresses("rabbitmq", self.home, self.ports)["HOLDFAST_RABBITMQ_PROMETHEUS_URL"]
-        write_targets(self.home, "rabbitmq", [address_of(metrics)] if metrics else [])
-        write_targets(self.home, "prometheus", [f"{LOOPBACK}:{self.ports['prometheus']}"])
+    def _write_target(self, service: str, addresses: Mapping[str, str]) -> None:
+        """After the start, for a service that finds its port taken comes up on another."""
+        url = addresses.get(_SCRAPED[service])
+        write_targets(self.home, service, [address_of(url)] if url else [])
 
     def _start_all(self, services: list[Service]) -> None:
         """All at the same time, but for epmd, which the node needs."""

@@ -91,6 +91,10 @@ def test_a_sandbox_comes_up_survives_crashes_and_leaves_no_trace(sandbox: Sandbo
     for service in ("rabbitmq", "postgres"):
         sandbox.run("kill", service)
     assert sandbox.attempt("status").returncode == 1
+    ports = json.loads((sandbox.root / "ports.json").read_text())
+    with socket.create_server(("127.0.0.1", ports["rabbitmq-metrics"])):
+        sandbox.run("start", "rabbitmq")
+        assert_scraped(sandbox)
     again = sandbox.run("up")
     assert "redis 8" in again and "already up" in again
     assert_data_is_intact(sandbox)
@@ -137,19 +141,22 @@ def assert_each_service_answers(sandbox: Sandbox) -> None:
     ]
     durable = sandbox.run("exec", "psql", "-Atc", "SHOW fsync; SHOW synchronous_commit; SHOW data_checksums")
     assert durable.split() == ["on", "on", "on"]
-    assert_scraped(sandbox, {"rabbitmq", "rabbitmq-queues", "prometheus"})
+    assert_scraped(sandbox)
 
 
-def assert_scraped(sandbox: Sandbox, jobs: set[str]) -> None:
-    """Prometheus reads its target files, and scrapes, within a few seconds."""
+def assert_scraped(sandbox: Sandbox) -> None:
+    """Prometheus reads its target files, and scrapes where RabbitMQ and itself are now, within a few seconds."""
     url = f"{sandbox.url('PROMETHEUS').geturl()}/api/v1/targets"
+    prometheus, rabbitmq = sandbox.url("PROMETHEUS").netloc, sandbox.url("RABBITMQ_PROMETHEUS").netloc
+    expected = {("prometheus", prometheus), ("rabbitmq", rabbitmq), ("rabbitmq-queues", rabbitmq)}
     deadline = time.monotonic() + 120
     while True:
         with urllib.request.urlopen(url, timeout=30) as answer:
-            health = {target["scrapePool"]: target["health"] for target in json.load(answer)["data"]["activeTargets"]}
-        if all(health.get(job) == "up" for job in jobs):
+            targets = json.load(answer)["data"]["activeTargets"]
+        up = [target for target in targets if target["health"] == "up"]
+        if {(target["scrapePool"], target["discoveredLabels"]["__address__"]) for target in up} >= expected:
             return
-        assert time.monotonic() < deadline, f"after 120 s the targets were {health}"
+        assert time.monotonic() < deadline, targets
         time.sleep(0.1)
 
 
