@@ -10,8 +10,8 @@ import os
 import subprocess
 from contextlib import suppress
 
-_KEPT = 8 * 1024
-_EVIDENCE = 2000
+_KEPT, _EVIDENCE = 8 * 1024, 2000
+"""Bytes of the end: that are kept, and that a failure quotes."""
 
 
 class Output:
@@ -31,7 +31,7 @@ class Output:
         return bytes(self._kept)
 
     def evidence(self) -> str:
-        """The last lines of it until now, for a failure."""
+        """The part of it that a failure quotes."""
         return self.end()[-_EVIDENCE:].decode(errors="replace")
 
     def close(self) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pyvips
-
 from holdfast.handlers.image.errors import EncodingFailed
-from holdfast.handlers.image.libvips import no_memory, reason
+from holdfast.handlers.image.libvips import reason, refusing
 from holdfast.handlers.image.work import Work
 
 _SAVE: Mapping[str, Callable[[Any, int | None, bool], bytes]] = {
@@ -28,11 +26,7 @@ smaller), GIF 3 260 ms (7: 515 ms, 6 % smaller)."""
 
 def encoded(image: Any, work: Work) -> bytes:
     """The file of a variant."""
-    try:
+    width, height = work.plan.result
+    what = f"variant {work.variant['name']} ({width} × {height})"
+    with refusing(lambda error: EncodingFailed(f"{what} cannot be written as {work.format}: {reason(error)}")):
         return _SAVE[work.format](image, work.variant["quality"], work.variant["lossless"])
-    except pyvips.Error as error:
-        if no_memory(error):
-            raise
-        width, height = work.plan.result
-        what = f"variant {work.variant['name']} ({width} × {height})"
-        raise EncodingFailed(f"{what} cannot be written as {work.format}: {reason(error)}") from error

@@ -14,11 +14,11 @@ from typing import Any
 
 import pyvips
 
+from holdfast.handlers.image.decoding import decoded
 from holdfast.handlers.image.encoding import encoded
-from holdfast.handlers.image.errors import ImageDamaged, ImageTruncated, TooManyPixels
 from holdfast.handlers.image.geometry import place, shrink_on_load
-from holdfast.handlers.image.header import Header, opened
-from holdfast.handlers.image.libvips import cut_short, guard, no_memory, reason
+from holdfast.handlers.image.header import opened
+from holdfast.handlers.image.libvips import guard, no_memory
 from holdfast.handlers.image.pixels import resized, rgb, srgb
 from holdfast.handlers.image.watermark import watermarked
 from holdfast.handlers.image.work import Work, work_of
@@ -33,38 +33,13 @@ def transform(request: Mapping[str, Any]) -> dict[str, Any]:
         limits = request["limits"]
         source = opened(request["source"], limits)
         works = [work_of(source, variant, limits) for variant in request["variants"]]
-        picture = _decoded(source, works, limits)
+        shrink = shrink_on_load([work.ratio for work in works]) if source.format == "jpeg" else 1
+        picture = decoded(source, limits, shrink=shrink, frames=max(work.frames for work in works))
         return {"source": source.facts(), "variants": [_made(picture, work, limits) for work in works]}
     except pyvips.Error as error:
         if no_memory(error):
             raise MemoryError(str(error)) from error
         raise
-
-
-def _decoded(source: Header, works: list[Work], limits: Mapping[str, int]) -> Any:
-    """All pixels that any variant needs, in memory; an animation is a strip of frames below each other."""
-    options: dict[str, Any] = {}
-    shrink, frames = 1, max(work.frames for work in works)
-    if source.format == "jpeg":
-        options["shrink"] = shrink = shrink_on_load([work.ratio for work in works])
-    if frames > 1:
-        options["n"] = -1
-    needed = source.size[0] * source.size[1] * frames * max(4, source.bands) // shrink**2
-    if needed > limits["memory"] // 2:
-        raise TooManyPixels(
-            f"decoded, the image takes {needed // 1024**2} MiB; "
-            f"at most half of the {limits['memory'] // 1024**2} MiB that a job may have is spent on that"
-        )
-    try:
-        return pyvips.Image.new_from_buffer(
-            source.data, "", access="sequential", fail_on="error", **options
-        ).copy_memory()
-    except pyvips.Error as error:
-        if no_memory(error):
-            raise
-        if cut_short(error):
-            raise ImageTruncated(f"the image breaks off before its end: {reason(error)}") from error
-        raise ImageDamaged(f"the image cannot be decoded: {reason(error)}") from error
 
 
 def _made(picture: Any, work: Work, limits: Mapping[str, int]) -> dict[str, Any]:

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pyvips
+
+from holdfast.domain.errors import Rejected
 
 _LOADERS = ("Jpeg", "Png", "Webp", "Nsgif", "Heif", "Tiff")
 _SAVERS = ("Jpeg", "Png", "Webp", "Cgif", "Heif")
@@ -38,6 +42,17 @@ def guard() -> None:
 def no_memory(error: pyvips.Error) -> bool:
     """Whether there was no memory for it."""
     return _NO_MEMORY.search(str(error)) is not None
+
+
+@contextmanager
+def refusing(refusal: Callable[[pyvips.Error], Rejected]) -> Iterator[None]:
+    """What libvips fails at inside is refused so; want of memory is no fault of the picture, and a MemoryError."""
+    try:
+        yield
+    except pyvips.Error as error:
+        if no_memory(error):
+            raise MemoryError(str(error)) from error
+        raise refusal(error) from error
 
 
 def cut_short(error: pyvips.Error) -> bool:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pyvips
 
-from holdfast.handlers.image.errors import ImageTruncated, NotAnImage, WatermarkInvalid
+from holdfast.handlers.image.decoding import decoded
+from holdfast.handlers.image.errors import ImageDamaged, ImageTruncated, NotAnImage, WatermarkInvalid
 from holdfast.handlers.image.geometry import place
 from holdfast.handlers.image.header import opened
-from holdfast.handlers.image.libvips import reason
+from holdfast.handlers.image.libvips import reason, refusing
 from holdfast.handlers.image.pixels import resized, rgb, srgb
 from holdfast.handlers.image.work import Work
 
@@ -35,19 +36,21 @@ def watermarked(image: Any, work: Work, mark: Mapping[str, Any], limits: Mapping
 
 def _text(mark: Mapping[str, Any]) -> Any:
     """One line of text as a picture; escaped, because Pango would read it as markup."""
-    try:
+    with refusing(lambda error: WatermarkInvalid(f"the text of the watermark cannot be drawn: {reason(error)}")):
         mask = pyvips.Image.text(html.escape(mark["text"]), font="sans bold 96", dpi=96)
-    except pyvips.Error as error:
-        raise WatermarkInvalid(f"the text of the watermark cannot be drawn: {reason(error)}") from error
     paint = mask.new_from_image(rgb(mark["colour"])).copy(interpretation="srgb")
     return paint.bandjoin(mask).cast("uchar").copy_memory()
 
 
 def _picture(data: bytes, limits: Mapping[str, int]) -> Any:
     try:
-        source = opened(data, limits)
-        image = pyvips.Image.new_from_buffer(source.data, "", access="sequential", fail_on="error")
-        image = srgb(image.copy_memory().autorot())
-    except (pyvips.Error, NotAnImage, ImageTruncated) as error:
-        raise WatermarkInvalid(f"the watermark cannot be used: {reason(error)}") from error
+        picture = decoded(opened(data, limits), limits)
+    except (NotAnImage, ImageTruncated, ImageDamaged) as error:
+        raise _unusable(error) from error
+    with refusing(_unusable):
+        image = srgb(picture.autorot())
     return image if image.hasalpha() else image.addalpha()
+
+
+def _unusable(error: Exception) -> WatermarkInvalid:
+    return WatermarkInvalid(f"the watermark cannot be used: {reason(error)}")
