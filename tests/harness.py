@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,6 +49,18 @@ def eventually(
             return seen
         assert time.monotonic() < end, f"not within {within:g} s; last seen: {seen!r}"
         time.sleep(every)
+
+
+async def soon(look: Callable[[], T | Awaitable[T]], accept: Callable[[T], bool] = bool, *, within: float = 60.0) -> T:
+    """The same in an event loop, which goes on meanwhile; `look` may be a coroutine function."""
+    end = time.monotonic() + within
+    while True:
+        looked = look()
+        seen = await looked if isinstance(looked, Awaitable) else looked
+        if accept(seen):
+            return seen
+        assert time.monotonic() < end, f"not within {within:g} s; last seen: {seen!r}"
+        await asyncio.sleep(0.005)
 
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

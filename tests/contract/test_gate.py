@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import TypeVar
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import TimeoutError as RedisTimeout
 
-from harness import free_port
+from harness import free_port, soon
 from holdfast.adapters.memory.gate import MemoryGate
 from holdfast.adapters.redis import gate as redis_gate_module
 from holdfast.adapters.redis import link as redis_link_module
@@ -50,17 +50,6 @@ def gate(request: pytest.FixtureRequest) -> Gate:
 @pytest.fixture
 def tenant() -> str:
     return f"tenant-{secrets.token_hex(4)}"
-
-
-async def eventually(look: Callable[[], Awaitable[T]], wanted: T, within: float = 60.0) -> None:
-    seen = None
-    end = asyncio.get_running_loop().time() + within
-    while asyncio.get_running_loop().time() < end:
-        seen = await look()
-        if seen == wanted:
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"not within {within:g} s; last seen: {seen!r}")
 
 
 async def hold(gate: Gate, tenant: str, key: str, fingerprint: bytes) -> GateAnswer:
@@ -154,7 +143,7 @@ async def test_the_hold_of_a_process_that_died_expires(redis_link: RedisLink, te
     gate = RedisGate(redis_link, hold=2.0, memory=60.0)
     await hold(gate, tenant, "k", ONE)
     assert isinstance(await hold(gate, tenant, "k", OTHER), InFlight)
-    await eventually(lambda: hold(gate, tenant, "k", OTHER), Held())
+    await soon(lambda: hold(gate, tenant, "k", OTHER), lambda seen: seen == Held())
 
 
 async def test_an_answer_outlives_its_hold(redis_link: RedisLink, tenant: str) -> None:
@@ -163,7 +152,7 @@ async def test_an_answer_outlives_its_hold(redis_link: RedisLink, tenant: str) -
     await hold(gate, tenant, "k", ONE)
     await gate.remember([Answered(Keyed(tenant, "k", ONE), job_id)])
     await hold(gate, tenant, "expiring", ONE)
-    await eventually(lambda: hold(gate, tenant, "expiring", ONE), Held())
+    await soon(lambda: hold(gate, tenant, "expiring", ONE), lambda seen: seen == Held())
     assert await hold(gate, tenant, "k", ONE) == Known(ONE, job_id)
 
 

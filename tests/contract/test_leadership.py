@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import make_url
 
-from harness import free_port
+from harness import free_port, soon
 from holdfast.adapters.postgres.database import Database
 from holdfast.adapters.postgres.leadership import PostgresLeadership
 from holdfast.settings import Settings
@@ -27,17 +27,10 @@ async def contenders(
     async def free() -> bool:
         return not await database.all(HOLDER)
 
-    await eventually(free, "the lock of the test before is free")
+    await soon(free)  # of the lock of the test before
     yield pair
     for contender in pair:
         await contender.release()
-
-
-async def eventually(look: Callable[[], Awaitable[bool]], what: str, within: float = 60.0) -> None:
-    end = asyncio.get_running_loop().time() + within
-    while not await look():
-        assert asyncio.get_running_loop().time() < end, f"not within {within:g} s: {what}"
-        await asyncio.sleep(0.01)
 
 
 Pair = tuple[PostgresLeadership, PostgresLeadership]
@@ -63,7 +56,7 @@ async def test_a_leader_that_steps_down_need_not_be_waited_for(contenders: Pair)
     assert not await other.acquire()
     await one.release()
     assert not await one.held()
-    await eventually(other.acquire, "the successor leads")
+    await soon(other.acquire)
     assert not await one.acquire()
 
 
@@ -71,7 +64,7 @@ async def test_a_killed_connection_passes_the_lead_on(contenders: Pair, database
     one, other = contenders
     assert await one.acquire()
     await database.all(f"SELECT pg_terminate_backend(pid) FROM ({HOLDER}) AS holder")
-    await eventually(other.acquire, "the successor leads")
+    await soon(other.acquire)
     assert not await one.held(), "the old leader finds out when it asks"
     assert not await one.acquire()
 
@@ -80,7 +73,7 @@ async def test_a_leader_that_lost_its_connection_can_be_elected_anew(contenders:
     one, _ = contenders
     assert await one.acquire()
     await database.all(f"SELECT pg_terminate_backend(pid) FROM ({HOLDER}) AS holder")
-    await eventually(one.acquire, "elected anew")
+    await soon(one.acquire)
     assert await one.held()
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import TimeoutError as RedisTimeout
 
+from harness import soon
 from holdfast.adapters.memory.limiter import MemoryLimiter
 from holdfast.adapters.redis import limiter as module
 from holdfast.adapters.redis.limiter import RedisLimiter
@@ -75,18 +76,11 @@ async def test_a_bucket_fills_again(limiter: Limiter, subject: str) -> None:
     await limiter.take(subject, rate, 5)
     wait = (await limiter.take(subject, rate, 5)).wait
     assert 0 < wait <= 5
-    await eventually(lambda: granted(limiter.take(subject, rate, 1)))
+    await soon(lambda: granted(limiter.take(subject, rate, 1)))
 
 
 async def granted(taking: Awaitable[object]) -> bool:
     return bool((await taking).granted)  # type: ignore[attr-defined]
-
-
-async def eventually(look: Callable[[], Awaitable[bool]], within: float = 60.0) -> None:
-    end = time.monotonic() + within
-    while not await look():
-        assert time.monotonic() < end, f"not within {within:g} s"
-        await asyncio.sleep(0.005)
 
 
 async def test_most_requests_need_no_round_trip(links: list[RedisLink], subject: str, services: dict[str, str]) -> None:

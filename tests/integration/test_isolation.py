@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 import pytest
 
+from harness import soon
 from holdfast.adapters.isolation.folders import sweep
 from holdfast.adapters.isolation.pool import SubprocessIsolation
 from holdfast.domain.errors import Rejected, TryLater
@@ -56,15 +57,8 @@ def gone(pid: int) -> bool:
         return True
 
 
-async def until(happened: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
-        await asyncio.sleep(0.01)
-
-
 async def numbers(file: Path) -> list[int]:
-    await until(lambda: file.exists() and file.read_text() != "", f"the child writing {file.name}")
+    await soon(lambda: file.exists() and file.read_text() != "")
     return [int(number) for number in file.read_text().split()]
 
 
@@ -120,14 +114,14 @@ async def test_a_timeout_kills_the_grandchildren_too(isolation: SubprocessIsolat
     with pytest.raises(IsolatedTimeout):
         await call(isolation, "hang_with_a_grandchild", timeout=4, file=str(tmp_path / "pids"))
     child, grandchild = await numbers(tmp_path / "pids")
-    await until(lambda: gone(child) and gone(grandchild), "the end of child and grandchild")
+    await soon(lambda: gone(child) and gone(grandchild))
 
 
 async def test_a_crash_kills_the_grandchildren_too(isolation: SubprocessIsolation, tmp_path: Path) -> None:
     with pytest.raises(IsolatedCrash, match="SIGABRT"):
         await call(isolation, "abort_with_a_grandchild", file=str(tmp_path / "pid"))
     (grandchild,) = await numbers(tmp_path / "pid")
-    await until(lambda: gone(grandchild), "the end of the grandchild")
+    await soon(lambda: gone(grandchild))
 
 
 @pytest.mark.parametrize(
@@ -278,7 +272,7 @@ async def test_no_more_children_than_allowed_and_none_after_close(tmp_path: Path
 async def test_an_idle_child_that_died_is_replaced(isolation: SubprocessIsolation) -> None:
     pid = await call(isolation, "pid")
     os.kill(pid, signal.SIGKILL)
-    await until(lambda: gone(pid), "its death")
+    await soon(lambda: gone(pid))
     assert await call(isolation, "pid") != pid
 
 
@@ -315,7 +309,7 @@ async def test_a_killed_worker_takes_its_children_along(tmp_path: Path) -> None:
     assert not gone(child)
     parent.kill()
     parent.wait()
-    await until(lambda: gone(child), "the death of the child")
+    await soon(lambda: gone(child))
 
 
 async def test_the_folders_of_a_killed_worker_are_swept_and_those_of_living_ones_are_not(

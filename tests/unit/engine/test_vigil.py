@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from engine_world import World
 
+from harness import soon
 from holdfast.domain.attempt import AttemptState, Outcome, Succeeded
 from holdfast.domain.job import Job, JobState
 from holdfast.engine.execute import Disposition
@@ -48,13 +47,6 @@ async def begin(world: World, job: Job, handler: Blocking) -> asyncio.Task[Dispo
     task = asyncio.create_task(world.execute.execute(ticket_of(job)))
     await asyncio.wait_for(handler.begun.wait(), 10)
     return task
-
-
-async def until(holds: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end, f"{what} did not come about within 60 s"
-        await asyncio.sleep(0.001)
 
 
 async def test_a_cancelled_attempt_is_ended_and_acknowledged(world: World) -> None:
@@ -121,7 +113,7 @@ async def test_an_attempt_goes_on_while_the_ledger_is_away(world: World) -> None
     job, handler = await world.accepted(), Blocking(world)
     task = await begin(world, job, handler)
     world.ledger.away.calls = -1
-    await until(lambda: world.ledger.away.seen >= 3, "three looks at a ledger that is away")
+    await soon(lambda: world.ledger.away.seen >= 3)
     assert not task.done()
     world.ledger.away.calls = 0
     handler.go.set()
@@ -145,7 +137,7 @@ async def test_nothing_is_asked_for_short_attempts(world: World, monkeypatch: py
     task = await begin(world, job, handler)
     handler.go.set()
     assert await task is ACK
-    await until(lambda: vigil._watching is None, "the end of the watch")
+    await soon(lambda: vigil._watching is None)
     assert world.ledger.looks == []
 
 
@@ -154,7 +146,7 @@ async def test_one_question_is_about_all_attempts(world: World) -> None:
     jobs = [await world.accepted() for _ in range(3)]
     tasks = [await begin(world, job, handler) for job in jobs]
     world.ledger.looks.clear()
-    await until(lambda: bool(world.ledger.looks), "a look")
+    await soon(lambda: world.ledger.looks)
     assert {claim.job.id for claim in world.ledger.looks[0]} == {job.id for job in jobs}
     handler.go.set()
     await asyncio.gather(*tasks)
@@ -167,17 +159,17 @@ async def test_the_watch_ends_with_the_last_attempt_and_begins_again(world: Worl
         handler.go.clear()
         task = await begin(world, job, handler)
         world.ledger.looks.clear()
-        await until(lambda: bool(world.ledger.looks), "a look")
+        await soon(lambda: world.ledger.looks)
         handler.go.set()
         assert await asyncio.wait_for(task, 10) is ACK
         vigil = world.execute._vigil
-        await until(lambda vigil=vigil: vigil._watching is None, "the end of the watch")  # type: ignore[misc]
+        await soon(lambda vigil=vigil: vigil._watching is None)  # type: ignore[misc]
 
 
 async def test_a_stopping_worker_still_gives_the_attempt_back(world: World) -> None:
     job, handler = await world.accepted(), Blocking(world)
     task = await begin(world, job, handler)
-    await until(lambda: bool(world.ledger.looks), "a look")
+    await soon(lambda: world.ledger.looks)
     task.cancel()
     assert await asyncio.wait_for(task, 10) is GIVE_BACK
     assert (await world.job(job)).state is JobState.QUEUED

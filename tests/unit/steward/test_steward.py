@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 import pytest
 
+from harness import soon
 from holdfast.adapters.memory.broker import MemoryBroker
 from holdfast.adapters.memory.dead_letters import MemoryDeadLetters
 from holdfast.adapters.memory.ledger import MemoryLedger
@@ -59,14 +60,6 @@ def lock() -> Lock:
     return Lock()
 
 
-async def until(condition: Callable[[], bool], what: str) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(60):
-            while not condition():
-                await asyncio.sleep(0.001)
-    assert condition(), f"not within 60 s: {what}"
-
-
 @contextlib.asynccontextmanager
 async def running(steward: Steward) -> AsyncIterator[None]:
     task = asyncio.create_task(steward.run())
@@ -97,7 +90,7 @@ async def test_whoever_has_the_lock_leads_and_runs_the_loops(lock: Lock) -> None
     turns = Turns()
     steward = Steward(lock, [Loop(LoopName.RELAY, 0.001, turns)])
     async with running(steward):
-        await until(lambda: turns.count > 2, "three turns")
+        await soon(lambda: turns.count > 2)
         assert steward.leading
     assert not steward.leading
     assert (lock.ours, lock.releases) == (False, 1)
@@ -116,7 +109,7 @@ async def test_without_the_lock_no_loop_runs(lock: Lock) -> None:
 
     lock.acquire = acquire  # type: ignore[method-assign]
     async with running(steward):
-        await until(lambda: asked > 3, "four elections")
+        await soon(lambda: asked > 3)
         assert (steward.leading, turns.count) == (False, 0)
 
 
@@ -124,15 +117,15 @@ async def test_a_leader_that_lost_the_lock_stops_its_loops_and_stands_again(lock
     turns = Turns()
     steward = Steward(lock, [Loop(LoopName.RELAY, 0.001, turns)])
     async with running(steward):
-        await until(lambda: steward.leading, "elected")
+        await soon(lambda: steward.leading)
         lock.take_away()
-        await until(lambda: not steward.leading, "deposed")
+        await soon(lambda: not steward.leading)
         stopped_at = turns.count
         for _ in range(5):
             await asyncio.sleep(0.001)
         assert turns.count == stopped_at
         lock.free = True
-        await until(lambda: steward.leading and turns.count > stopped_at, "elected anew")
+        await soon(lambda: steward.leading and turns.count > stopped_at)
 
 
 @pytest.mark.parametrize("error", [LedgerUnavailable("away"), BrokerUnavailable("away")], ids=repr)
@@ -148,7 +141,7 @@ async def test_a_dependency_that_is_away_costs_one_turn_and_not_the_term(lock: L
 
     lock.acquire = counted  # type: ignore[method-assign]
     async with running(Steward(lock, [Loop(LoopName.RELAY, 0.001, turns)])):
-        await until(lambda: turns.count > 2, "turns after the outage")
+        await soon(lambda: turns.count > 2)
     assert terms == 1
 
 
@@ -156,13 +149,13 @@ async def test_a_defect_in_one_loop_ends_the_term_and_somebody_is_elected_anew(l
     broken, other = Turns(), Turns()
     broken.error = ZeroDivisionError("a defect")
     async with running(Steward(lock, [Loop(LoopName.RELAY, 0.001, broken), Loop(LoopName.ARCHIVE, 0.001, other)])):
-        await until(lambda: broken.count > 2, "turns after the defect")
+        await soon(lambda: broken.count > 2)
 
 
 async def test_a_loop_with_more_to_do_does_not_wait_for_its_time(lock: Lock) -> None:
     busy, idle = Turns(more=True), Turns()
     async with running(Steward(lock, [Loop(LoopName.RELAY, 3600, busy), Loop(LoopName.ARCHIVE, 3600, idle)])):
-        await until(lambda: busy.count > 10, "eleven turns at once")
+        await soon(lambda: busy.count > 10)
     assert idle.count == 1
 
 
