@@ -1,7 +1,6 @@
 """The ledger in memory and the ledger in Postgres, driven side by side: whatever happens, they agree.
 
 After every step the two are compared in all that can be observed, and the invariants of the design are checked.
-Times are compared by presence or roughly, for each ledger has a clock of its own.
 """
 
 from __future__ import annotations
@@ -15,33 +14,46 @@ from uuid import UUID
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from ledger_sides import (
+    ALL,
+    InMemory,
+    InPostgres,
+    Side,
+    ids,
+    kept,
+    named,
+    named_claims,
+    observed,
+    or_stale,
+    plain,
+    revived,
+    row_of,
+    settled,
+)
 from machine_profiles import bounded
 
-from holdfast.adapters.memory.dead_letters import MemoryDeadLetters
 from holdfast.adapters.memory.ledger import MemoryLedger
-from holdfast.adapters.postgres import rows
 from holdfast.adapters.postgres.database import Database
-from holdfast.adapters.postgres.dead_letters import PostgresDeadLetters
-from holdfast.adapters.postgres.ledger import PostgresLedger
-from holdfast.adapters.postgres.outbox import PostgresOutbox
-from holdfast.domain.attempt import Attempt, Bury, Claim, Outcome, Park, Refusal, Retry, Succeeded, Ticket
+from holdfast.domain.attempt import Bury, Claim, Outcome, Park, Retry, Succeeded, Ticket
 from holdfast.domain.backoff import RetryPolicy
 from holdfast.domain.callback import callback
 from holdfast.domain.dead_letter import DeadLetter
 from holdfast.domain.envelope import Envelope
-from holdfast.domain.errors import StaleClaim
 from holdfast.domain.job import ENDED, LEGAL, Job, JobState
 from holdfast.domain.settlement import Settlement, decide
 from holdfast.ports.clock import SystemClock
-from holdfast.ports.dead_letters import DeadLetterQuery, DeadLetters, Replayed
-from holdfast.ports.ledger import JobQuery, Ledger
-from holdfast.ports.outbox import Outbox
 from holdfast.settings import Settings
 from ledger_world import BROKEN, FATAL, LEASE, LOST, make_job, make_letter
 
 T = TypeVar("T")
-ALL = 100_000
 HOUR = timedelta(hours=1)
 POLICY = RetryPolicy(delays=(timedelta(seconds=2), timedelta(seconds=4)))
 OUTCOMES: list[Outcome] = [
@@ -57,19 +69,11 @@ INDEX = st.integers(0, 63)
 """Chooses among what there is, by remainder."""
 BEFORE = st.sampled_from([0, 0, 0, 0, -1, 1])
 """Which attempt a ticket is of, from the job's present one."""
-LANES = [None, None, "a", "b"]
-ACCEPTED = st.tuples(
-    st.integers(0, 7), st.sampled_from(["now", "now", "due", "later"]), st.booleans(), st.sampled_from(LANES)
-)
+CLAIMABLE = {JobState.QUEUED, JobState.RUNNING, JobState.WAITING}
+LEASES = st.sampled_from([LEASE, LEASE, LOST])
+TIMES, LANES = ["now", "now", "now", "now", "due", "later"], [None, None, None, None, "a", "b"]
+ACCEPTED = st.tuples(st.integers(0, 7), st.sampled_from(TIMES), st.booleans(), st.sampled_from(LANES))
 """Key, when, whether it is tagged and called back, lane."""
-
-
-class Side:
-    """One ledger with its outbox and dead letters."""
-
-    def __init__(self, ledger: Ledger, outbox: Outbox, dead_letters: DeadLetters) -> None:
-        self.ledger, self.outbox, self.dead_letters = ledger, outbox, dead_letters
-        self.claims: list[Claim] = []
 
 
 class TwoLedgers(RuleBasedStateMachine):
@@ -82,10 +86,7 @@ class TwoLedgers(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.database = Database(self.url, pool=1)
         self.memory = MemoryLedger(SystemClock())
-        self.sides = (
-            Side(self.memory, self.memory, MemoryDeadLetters(self.memory)),
-            Side(PostgresLedger(self.database), PostgresOutbox(self.database), PostgresDeadLetters(self.database)),
-        )
+        self.sides = InMemory(self.memory), InPostgres(self.database)
         self.tenant = f"tenant-{SystemClock().new_id()}"
         self.ids: list[UUID] = []
         self.letters: list[DeadLetter] = []
@@ -101,22 +102,33 @@ class TwoLedgers(RuleBasedStateMachine):
 
     # -- operations ---------------------------------------------------------------------------------------------
 
+    @initialize(batch=st.lists(ACCEPTED, min_size=2, max_size=4))
+    def begin(self, batch: list[tuple[int, str, bool, str | None]]) -> None:
+        """Without it half of the runs are of a ledger in which nothing ever was."""
+        self.accept(batch)
+
     @rule(batch=st.lists(ACCEPTED, min_size=1, max_size=4))
     def accept(self, batch: list[tuple[int, str, bool, str | None]]) -> None:
         jobs = [self.new_job(*item) for item in batch]
         owners = self.both(lambda side: ids(side.ledger.accept(jobs)))
         self.ids += [job.id for job, owner in zip(jobs, owners, strict=True) if job.id == owner]
 
+    @precondition(lambda self: self.open())
+    @rule(index=INDEX, redelivered=st.booleans(), lease=LEASES)
+    def deliver(self, index: int, redelivered: bool, lease: timedelta) -> None:
+        """The ticket of a job's present attempt, the first time or again."""
+        self.claim(chosen(self.open(), index), 0, redelivered, lease)
+
     @precondition(lambda self: self.ids)
-    @rule(
-        index=INDEX, before=BEFORE, redelivered=st.booleans(), lease=st.sampled_from([LEASE, LEASE, LOST]), late=INDEX
-    )
-    def claim(self, index: int, before: int, redelivered: bool, lease: timedelta, late: int) -> None:
-        job = self.job(index)
+    @rule(index=INDEX, before=BEFORE, redelivered=st.booleans(), lease=LEASES)
+    def deliver_anything(self, index: int, before: int, redelivered: bool, lease: timedelta) -> None:
+        self.claim(self.job(index), before, redelivered, lease)
+
+    def claim(self, job: Job, before: int, redelivered: bool, lease: timedelta) -> None:
         if job.state is JobState.WAITING and job.due_at is not None and not before:
             return  # there is no ticket of this attempt before `promote` writes it
         ticket = Ticket(job.id, job.attempt + before, redelivered)
-        answers = self.each(lambda side: side.ledger.claim(ticket, f"w{late % 3}", lease))
+        answers = self.each(lambda side: side.ledger.claim(ticket, f"w{len(side.claims) % 3}", lease))
         assert observed(answers[0]) == observed(answers[1])
         for side, answer in zip(self.sides, answers, strict=True):
             if isinstance(answer, Claim):
@@ -217,13 +229,12 @@ class TwoLedgers(RuleBasedStateMachine):
 
     @invariant()
     def they_agree_and_keep_the_promises(self) -> None:
-        jobs, tokens, attempts, outbox, letters = self.in_memory()
-        found = self.runner.run(self.in_postgres())
-        for here, there in zip((jobs, tokens, attempts, outbox, letters), found, strict=True):
-            assert here == there
+        here, there = self.each(lambda side: side.seen(self.tenant))
+        for name in here._fields:
+            assert getattr(here, name) == getattr(there, name), name
         for job in self.memory_jobs():
-            self.moved_along_the_map(job, tokens[job.id][0])
-            self.will_go_on(job, outbox)
+            self.moved_along_the_map(job, here.tokens[job.id][0])
+            self.will_go_on(job, here.outbox)
         self.replaying = False
 
     def moved_along_the_map(self, job: Job, token: int) -> None:
@@ -245,54 +256,14 @@ class TwoLedgers(RuleBasedStateMachine):
 
     # -- looking ------------------------------------------------------------------------------------------------
 
-    def in_memory(self) -> tuple[Any, ...]:
-        records = self.memory.records
-        listed = self.runner.run(self.sides[0].ledger.jobs(JobQuery(self.tenant, limit=ALL)))
-        attempts = [seen for job_id in sorted(self.ids) for seen in self.runner.run(self.memory.attempts(job_id))]
-        return (
-            [visible(job) for job in listed],
-            {job_id: (record.token, record.lease_until is not None) for job_id, record in records.items()},
-            [visible_attempt(attempt) for attempt in attempts],
-            {row_of(envelope) for envelope in self.memory.outbox.values()},
-            self.runner.run(self.filed(self.sides[0])),
-        )
-
-    async def in_postgres(self) -> tuple[Any, ...]:
-        tokens = await self.database.all(
-            "SELECT id, token, lease_until IS NOT NULL AS leased FROM jobs WHERE tenant = $1", self.tenant
-        )
-        attempts = await self.database.all(
-            "SELECT a.* FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE tenant = $1 ORDER BY job_id, number",
-            self.tenant,
-        )
-        outbox = await self.database.all(
-            "SELECT o.*, j.kind, j.idempotency_key, j.traceparent FROM outbox o JOIN jobs j ON j.id = o.job_id "
-            "WHERE tenant = $1",
-            self.tenant,
-        )
-        return (
-            [visible(job) for job in await self.sides[1].ledger.jobs(JobQuery(self.tenant, limit=ALL))],
-            {row.id: (row.token, row.leased) for row in tokens},
-            [visible_attempt(rows.to_attempt(row)) for row in attempts],
-            {row_of(rows.to_envelope(row)) for row in outbox},
-            await self.filed(self.sides[1]),
-        )
-
-    async def filed(self, side: Side) -> list[Any]:
-        everything = DeadLetterQuery(tenant=self.tenant, settled=True, limit=ALL)
-        ready = replace(everything, settled=False, replayable=True, oldest_first=True)
-        return [
-            [visible_letter(letter) for letter in await side.dead_letters.find(everything)],
-            [letter.id for letter in await side.dead_letters.find(ready)],
-            await side.dead_letters.count(ready),
-            await side.dead_letters.groups(everything),
-        ]
-
     def memory_jobs(self) -> list[Job]:
         return [record.job for record in self.memory.records.values()]
 
     def dead(self) -> list[Job]:
         return [job for job in self.memory_jobs() if job.state is JobState.DEAD]
+
+    def open(self) -> list[Job]:
+        return [job for job in self.memory_jobs() if job.state in CLAIMABLE]
 
     def job(self, index: int) -> Job:
         return self.memory.records[chosen(self.ids, index)].job
@@ -335,73 +306,7 @@ def chosen(values: list[T], index: int) -> T:
     return values[index % len(values)]
 
 
-async def ids(owners: Awaitable[list[Job]]) -> list[UUID]:
-    return [job.id for job in await owners]
-
-
-async def or_stale(act: Awaitable[None]) -> str:
-    try:
-        await act
-    except StaleClaim:
-        return "stale"
-    return "done"
-
-
-async def settled(ledger: Ledger, claim: Claim, settlement: Callable[[Claim], Settlement]) -> str:
-    return await or_stale(ledger.settle(claim, settlement(claim)))
-
-
-async def plain(found: Awaitable[Job | None]) -> Any:
-    job = await found
-    return job and visible(job)
-
-
-async def named(found: Awaitable[Envelope | None]) -> Any:
-    envelope = await found
-    return envelope and row_of(envelope)
-
-
-async def revived(found: Awaitable[Replayed | None]) -> Any:
-    replayed = await found
-    return replayed and (replayed.envelope and row_of(replayed.envelope), replayed.lane)
-
-
-async def named_claims(found: Awaitable[list[Claim]]) -> list[tuple[UUID, int]]:
-    return [(claim.job.id, claim.token) for claim in await found]
-
-
-async def kept(found: Awaitable[DeadLetter | None]) -> Any:
-    letter = await found
-    return letter and visible_letter(letter)
-
-
-def observed(answer: Claim | Refusal) -> Any:
-    return answer if isinstance(answer, Refusal) else (visible(answer.job), answer.attempt, answer.token)
-
-
-def visible(job: Job) -> Any:
-    due = job.due_at and (job.due_at - datetime.now(UTC) > timedelta(minutes=5))
-    return replace(job, due_at=None, started_at=None, finished_at=None), [
-        due,
-        job.started_at is not None,
-        job.finished_at is not None,
-    ]
-
-
-def visible_attempt(attempt: Attempt) -> Any:
-    return replace(attempt, started_at=datetime.min, finished_at=None), attempt.finished_at is not None
-
-
-def visible_letter(letter: DeadLetter) -> Any:
-    times = letter.replayed_at is not None, letter.dropped_at is not None
-    return replace(letter, replayed_at=None, dropped_at=None), times
-
-
-def row_of(envelope: Envelope) -> tuple[Any, ...]:
-    return envelope.job_id, envelope.token, envelope.attempt, envelope.route, envelope.priority, envelope.kind
-
-
 @pytest.mark.timeout(1800)
 def test_the_two_ledgers_agree_whatever_happens(settings: Settings) -> None:
     machine = type("TwoLedgersHere", (TwoLedgers,), {"url": settings.postgres_url.get_secret_value()})
-    run_state_machine_as_test(machine, settings=bounded(25))
+    run_state_machine_as_test(machine, settings=bounded(100))
